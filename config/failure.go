@@ -1,0 +1,26 @@
+package config
+
+import "net/http"
+
+// Error is a refusal by a rule, fit to be shown to whoever asked: as problem+json by the HTTP API, as a line by a command.
+type Error struct {
+	Status int    // the HTTP status that fits
+	Code   string // stable, for programs
+	Field  string // the member or flag at fault, where one is
+	Detail string // one sentence that says what to do
+}
+
+// Error returns the detail.
+func (e *Error) Error() string { return e.Detail }
+
+// Invalid refuses the value of a field.
+func Invalid(field, code, detail string) *Error {
+	return &Error{Status: http.StatusUnprocessableEntity, Code: code, Field: field, Detail: detail}
+}
+
+// Refusals that are the same wherever they occur.
+var (
+	ErrStoreNotInitialized = &Error{Status: http.StatusServiceUnavailable, Code: "store_not_initialized", Detail: "this Redis holds no tenzo data yet, or has lost it: mark a new, empty store with `tenzo-gateway init`, or restore the backup"}
+	ErrKeyNotFound         = &Error{Status: http.StatusNotFound, Code: "key_not_found", Detail: "there is no such API key"}
+	ErrWebhookNotFound     = &Error{Status: http.StatusNotFound, Code: "webhook_not_found", Detail: "no webhook is configured"}
+)

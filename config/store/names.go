@@ -1,0 +1,158 @@
+package store
+
+import "strings"
+
+// DefaultPrefix begins every key unless key_prefix says otherwise (contract section 4).
+const DefaultPrefix = "tenzo:"
+
+// SchemaVersion is the value of the schema marker that this code understands (contract section 4).
+const SchemaVersion = "1"
+
+// ConsumerGroup is the dispatcher's group on the events stream (contract section 4).
+const ConsumerGroup = "dispatcher"
+
+// Fields of the hash of an API key.
+const (
+	KeyID        = "id"
+	KeyOrgID     = "org_id"
+	KeyName      = "name"
+	KeyHint      = "hint"
+	KeyCreatedAt = "created_at"
+	KeyExpiresAt = "expires_at"
+	KeyRevokedAt = "revoked_at"
+)
+
+// Fields of the usage hash of a key; every other field of it is private to the gateways that count.
+const (
+	UsageCount      = "count"
+	UsageLastUsedAt = "last_used_at"
+)
+
+// Fields of the hash of an organization's webhook.
+const (
+	WebhookURL       = "url"
+	WebhookSecret    = "secret"
+	WebhookActive    = "active"
+	WebhookCreatedAt = "created_at"
+	WebhookUpdatedAt = "updated_at"
+)
+
+// Fields of an entry of the changes stream: which hash changed.
+const (
+	ChangeKey     = "key"     // the sha256 hex of the key
+	ChangeWebhook = "webhook" // the organization's id
+)
+
+// ChangesMaxLen is the approximate cap of the changes stream (MAXLEN ~).
+const ChangesMaxLen = 10000
+
+// Fields of an entry of the events stream.
+const (
+	EventName    = "event"
+	EventOrgID   = "org_id"
+	EventPayload = "payload"
+	EventID      = "id"
+)
+
+// Further fields of an entry of the dead stream. PublishedAt is also carried, privately, by a replayed event.
+const (
+	DeadPublishedAt = "published_at"
+	DeadReason      = "reason"
+	DeadAttempts    = "attempts"
+	DeadLastStatus  = "last_status"
+	DeadLastError   = "last_error"
+	DeadFirstSeenAt = "first_seen_at"
+)
+
+// Fields of an entry of an organization's delivery log.
+const (
+	DeliveryID         = "id"
+	DeliveryEvent      = "event"
+	DeliveryAttempt    = "attempt"
+	DeliveryStatus     = "status"
+	DeliveryError      = "error"
+	DeliveryDurationMS = "duration_ms"
+	DeliveryAt         = "at"
+)
+
+// Names builds the name of everything that this code touches in Redis. No other file spells one.
+type Names struct {
+	prefix string
+	slot   string // "{<prefix>events}:", the hash slot that the events stream shares with its helper keys
+}
+
+// NewNames returns the names under prefix, which holds no braces.
+func NewNames(prefix string) Names {
+	return Names{prefix: prefix, slot: "{" + prefix + "events}:"}
+}
+
+// ValidPrefix says whether p can begin every key: not empty, no braces (they would move the hash slots), no space.
+func ValidPrefix(p string) bool { return p != "" && !strings.ContainsAny(p, "{} \t\r\n") }
+
+// Key is the hash of an API key, by the sha256 hex of the whole key.
+func (n Names) Key(hash string) string { return n.prefix + "key:" + hash }
+
+// KeyByID is the string that leads from a key id to the sha256 hex of the key.
+func (n Names) KeyByID(id string) string { return n.prefix + "key-id:" + id }
+
+// OrgKeys is the sorted set of an organization's keys: sha256 hex by created_at in Unix milliseconds.
+func (n Names) OrgKeys(org string) string { return n.prefix + "org:" + org + ":keys" }
+
+// Usage is the hash that counts the use of a key.
+func (n Names) Usage(keyID string) string { return n.prefix + "usage:" + keyID }
+
+// Webhook is the hash of an organization's webhook.
+func (n Names) Webhook(org string) string { return n.prefix + "webhook:" + org }
+
+// Changes is the stream that announces changes of keys and webhooks.
+func (n Names) Changes() string { return n.prefix + "changes" }
+
+// Schema is the marker that says this Redis holds our data.
+func (n Names) Schema() string { return n.prefix + "schema" }
+
+// Deliveries is the capped stream of an organization's attempts.
+func (n Names) Deliveries(org string) string { return n.prefix + "deliveries:" + org }
+
+// Events is the stream that producers publish to.
+func (n Names) Events() string { return n.prefix + "events" }
+
+// The names below share the hash slot of Events, so that one script may touch them all, in a Cluster too.
+
+// Dead is the stream of events given up.
+func (n Names) Dead() string { return n.slot + "dead" }
+
+// DeadByOrg is the sorted set, read by lexicographic range, that lists an organization's dead events.
+func (n Names) DeadByOrg() string { return n.slot + "dead-orgs" }
+
+// DeadByID is the sorted set, read by lexicographic range, that finds dead events by their event id.
+func (n Names) DeadByID() string { return n.slot + "dead-ids" }
+
+// Books is the hash of totals that must balance (contract section 6).
+func (n Names) Books() string { return n.slot + "books" }
+
+// Processes is the sorted set of dispatcher processes that may hold work.
+func (n Names) Processes() string { return n.slot + "processes" }
+
+// Lease is the string, with a time to live, by which a process keeps what it holds.
+func (n Names) Lease(process string) string { return n.slot + "lease:" + process }
+
+// Held is the hash of the stream entries that a process works on.
+func (n Names) Held(process string) string { return n.slot + "held:" + process }
+
+// Retry is the sorted set of entries that are due at their score, in Unix milliseconds.
+func (n Names) Retry() string { return n.slot + "retry" }
+
+// ParkedOrgs is the sorted set of organizations that have parked entries, by when they were last served.
+func (n Names) ParkedOrgs() string { return n.slot + "parked" }
+
+// Parked is the sorted set of an organization's parked entries, by when they were parked.
+func (n Names) Parked(org string) string { return n.slot + "parked:" + org }
+
+// Progress is the hash of what is known of an unfinished entry beyond its first attempt.
+func (n Names) Progress(entry string) string { return n.slot + "progress:" + entry }
+
+// Mark is the string that deduplicates an event id. The slash belongs to neither part.
+func (n Names) Mark(org, eventID string) string { return n.slot + "mark:" + org + "/" + eventID }
+
+// Slot is the prefix of the helper keys of Events; scripts append to it the names above that depend on an entry's fields.
+func (n Names) Slot() string { return n.slot }
