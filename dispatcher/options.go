@@ -1,0 +1,77 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Options are those of the `webhooks` block (contract section 8), under the same names, and what the process around gives.
+type Options struct {
+	RetryBackoff        []time.Duration // the earliest moment of each retry after the failure before it; three at most
+	Timeout             time.Duration   // of one attempt
+	EndpointConcurrency int             // attempts in flight to one organization's endpoint
+	MaxInFlight         int             // events held in memory
+	MaxInFlightBytes    int64           // bytes of payload held in memory
+	MaxPayload          int             // bytes of a payload as published
+	DeadRetention       time.Duration
+	DeadLimit           int
+	PassMembers         map[string][]string // by event: paths of further members that leave
+	PassEvents          []string            // further events, whose payload leaves as published
+	AllowHTTP           bool
+	AllowNetworks       []netip.Prefix
+	CAFile              string        // PEM certificates trusted beside the system's
+	GracePeriod         time.Duration // how long a shutdown waits for what is in flight
+
+	Version string       // for User-Agent: Tenzo-Webhooks/<version>
+	Logger  *slog.Logger // slog.Default where nil
+	Metrics *Metrics     // a private one where nil
+}
+
+// Defaults returns the options of a `webhooks` block without lines.
+func Defaults() Options {
+	return Options{
+		RetryBackoff:        []time.Duration{0, 2 * time.Second, 4 * time.Second},
+		Timeout:             30 * time.Second,
+		EndpointConcurrency: 32,
+		MaxInFlight:         4096,
+		MaxInFlightBytes:    256 << 20,
+		MaxPayload:          1 << 20,
+		DeadRetention:       30 * 24 * time.Hour,
+		DeadLimit:           1_000_000,
+		GracePeriod:         35 * time.Second,
+	}
+}
+
+// Validate says which option cannot work, by its name in the `webhooks` block. CAFile is read by New.
+func (o Options) Validate() error {
+	if len(o.RetryBackoff) > 3 {
+		return errors.New("retry_backoff: three values at most, for a delivery is tried at most 4 times")
+	}
+	for _, d := range o.RetryBackoff {
+		if d < 0 || d > time.Hour {
+			return fmt.Errorf("retry_backoff: %s is not between 0s and 1h", d)
+		}
+	}
+	for _, rule := range []struct {
+		name       string
+		ok         bool
+		value, why any
+	}{
+		{"timeout", o.Timeout >= 100*time.Millisecond && o.Timeout <= 30*time.Second, o.Timeout, "between 100ms and 30s"},
+		{"endpoint_concurrency", o.EndpointConcurrency >= 1, o.EndpointConcurrency, "at least 1"},
+		{"max_in_flight", o.MaxInFlight >= 2, o.MaxInFlight, "at least 2"},
+		{"max_payload", o.MaxPayload >= 1024, o.MaxPayload, "at least 1KiB"},
+		{"max_in_flight_bytes", o.MaxInFlightBytes >= int64(o.MaxPayload), o.MaxInFlightBytes, "at least max_payload"},
+		{"dead_retention", o.DeadRetention >= time.Minute, o.DeadRetention, "at least 1m"},
+		{"dead_limit", o.DeadLimit >= 1, o.DeadLimit, "at least 1"},
+		{"grace_period", o.GracePeriod >= 0, o.GracePeriod, "0s or more"},
+	} {
+		if !rule.ok {
+			return fmt.Errorf("%s: %v is not %v", rule.name, rule.value, rule.why)
+		}
+	}
+	return nil
+}
