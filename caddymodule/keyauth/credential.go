@@ -1,0 +1,137 @@
+package keyauth
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+)
+
+// This file turns the Authorization header into a credential or a refusal. It is pure, and takes bytes that anybody may send.
+
+// How many characters follow the prefix of a key (contract section 5).
+const (
+	minKeyRest = 16
+	maxKeyRest = 200
+)
+
+// Credential is a well-formed key as a client sent it. It prints and logs as "[redacted]".
+type Credential struct {
+	key string // prefix, then 16 to 200 characters of A-Z a-z 0-9 _ -
+}
+
+// String hides the key.
+func (Credential) String() string { return "[redacted]" }
+
+// GoString hides the key.
+func (Credential) GoString() string { return "[redacted]" }
+
+// LogValue hides the key.
+func (Credential) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// ParseAuthorization reads the values of a request's Authorization header, one a line: `Bearer <key>`, the scheme in any case, or the bare
+// key. Spaces around either are ignored. On success it allocates nothing.
+func ParseAuthorization(values []string) (Credential, *Refusal) {
+	switch len(values) {
+	case 0:
+		return Credential{}, refuseMissing
+	case 1:
+	default:
+		return Credential{}, refuseRepeated
+	}
+	token := strings.Trim(values[0], " ")
+	if len(token) > len(bearer) && token[len(bearer)] == ' ' && strings.EqualFold(token[:len(bearer)], bearer) {
+		token = strings.TrimLeft(token[len(bearer):], " ")
+	}
+	if isKey(token) {
+		return Credential{token}, nil
+	}
+	return Credential{}, diagnose(values[0])
+}
+
+const bearer = "Bearer"
+
+// isKey says whether s is a whole key.
+func isKey(s string) bool {
+	if len(s) < len(config.KeyPrefix)+minKeyRest || len(s) > len(config.KeyPrefix)+maxKeyRest || s[:len(config.KeyPrefix)] != config.KeyPrefix {
+		return false
+	}
+	for i := len(config.KeyPrefix); i < len(s); i++ {
+		if !keyByte[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// keyByte marks the bytes that may follow the prefix.
+var keyByte = func() (t [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") {
+		t[c] = true
+	}
+	return t
+}()
+
+// diagnose says what is wrong with a value that holds no whole key.
+func diagnose(value string) *Refusal {
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return refuseBytes
+		}
+	}
+	value = strings.Trim(value, " ")
+	if value == "" {
+		return refuseMissing
+	}
+	scheme, token, _ := strings.Cut(value, " ")
+	token = strings.TrimLeft(token, " ")
+	switch {
+	case hasFold(scheme, config.KeyPrefix): // a bare key, with a space in it or something else amiss
+		return diagnoseKey(value)
+	case strings.EqualFold(scheme, bearer) && token == "":
+		return malformedEmpty
+	case strings.EqualFold(scheme, bearer):
+		return diagnoseKey(token)
+	case token == "":
+		return diagnoseKey(value)
+	default:
+		return malformedScheme
+	}
+}
+
+// diagnoseKey says what is wrong with what stands where the key should.
+func diagnoseKey(token string) *Refusal {
+	const prefix = config.KeyPrefix
+	if !strings.HasPrefix(token, prefix) {
+		switch {
+		case hasFold(token, bearer+" "):
+			return malformedTwice
+		case strings.HasPrefix(prefix, token):
+			return malformedShort
+		case hasFold(token, prefix):
+			return malformedCase
+		case strings.ContainsAny(token[:1], `"'<{$[(`):
+			return malformedCharacter
+		default:
+			return malformedPrefix
+		}
+	}
+	rest := token[len(prefix):]
+	for i := range min(len(rest), maxKeyRest) {
+		switch {
+		case rest[i] == ',':
+			return malformedList
+		case !keyByte[rest[i]]:
+			return malformedCharacter
+		}
+	}
+	if len(rest) > maxKeyRest {
+		return malformedLong
+	}
+	return malformedShort
+}
+
+// hasFold is strings.HasPrefix that ignores the case of ASCII letters.
+func hasFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}

@@ -1,0 +1,150 @@
+package keyauth
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file is what a refused client reads: statuses, codes, challenges and problem bodies (contract section 5).
+
+// The codes of refusals.
+const (
+	CodeMissing     = "missing_api_key"
+	CodeInvalid     = "invalid_request"
+	CodeMalformed   = "malformed_api_key"
+	CodeUnknown     = "unknown_api_key"
+	CodeRevoked     = "revoked_api_key"
+	CodeExpired     = "expired_api_key"
+	CodeTooMany     = "too_many_unknown_keys"
+	CodeUnavailable = "key_store_unavailable"
+	CodeBadRecord   = "invalid_key_record"
+)
+
+// DefaultRealm is the realm of the challenge where none is configured.
+const DefaultRealm = "Tenzo Public API"
+
+// Refusal is why a request is not let in, fit to be shown to its client.
+type Refusal struct {
+	Status     int
+	Code       string
+	Detail     string        // one sentence or two in visible ASCII without quotes or backslashes, as RFC 6750 wants an error_description
+	RetryAfter time.Duration // zero: not said
+
+	challenge string // the error of the challenge, or challengeBare or challengeNone
+}
+
+// What a challenge may say beside the errors of RFC 6750.
+const (
+	challengeNone = "none" // the answer carries no challenge
+	challengeBare = ""     // it carries one without an error (RFC 6750 section 3.1)
+	invalidToken  = "invalid_token"
+	invalidReq    = "invalid_request"
+)
+
+// Error returns the detail, so that a Refusal can be handed on as an error.
+func (f *Refusal) Error() string { return f.Detail }
+
+// SetHeaders sets what belongs to the refusal whoever writes the body: Cache-Control, WWW-Authenticate and Retry-After.
+func (f *Refusal) SetHeaders(h http.Header, realm string) {
+	h.Set("Cache-Control", "no-store")
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+	}
+	if f.challenge == challengeNone {
+		return
+	}
+	c := `Bearer realm="` + quote(realm) + `"`
+	if f.challenge != challengeBare {
+		c += `, error="` + f.challenge + `", error_description="` + f.Detail + `"`
+	}
+	h.Set("WWW-Authenticate", c)
+}
+
+// WriteRefusal answers r with the refusal as a problem (RFC 9457): status, headers, and a body unless the method is HEAD.
+func WriteRefusal(w http.ResponseWriter, r *http.Request, f *Refusal, realm string) {
+	body, err := json.Marshal(struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+		Code   string `json:"code"`
+	}{"about:blank", http.StatusText(f.Status), f.Status, f.Detail, f.Code})
+	if err != nil { // strings and a number always marshal
+		body = []byte("{}")
+	}
+	h := w.Header()
+	f.SetHeaders(h, realm)
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(f.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that is gone misses nothing
+	}
+}
+
+// quote makes s fit for a quoted-string (RFC 9110 section 5.6.4); what no header may carry becomes a space.
+func quote(s string) string {
+	if s == "" {
+		s = DefaultRealm
+	}
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s))
+}
+
+func unauthorized(code, challenge, detail string) *Refusal {
+	return &Refusal{Status: http.StatusUnauthorized, Code: code, Detail: detail, challenge: challenge}
+}
+
+func invalid(detail string) *Refusal {
+	return &Refusal{Status: http.StatusBadRequest, Code: CodeInvalid, Detail: detail, challenge: invalidReq}
+}
+
+func malformed(detail string) *Refusal { return unauthorized(CodeMalformed, invalidToken, detail) }
+
+// The refusals. They are shared by all requests and never changed.
+var (
+	refuseMissing  = unauthorized(CodeMissing, challengeBare, "This API needs a key: send the header Authorization: Bearer tenzo_pk_...")
+	refuseRepeated = invalid("The request carries more than one Authorization header; send exactly one.")
+	refuseBytes    = invalid("The Authorization header holds bytes other than visible ASCII characters and spaces, such as a tab, a line break or an accented letter.")
+
+	malformedScheme    = malformed("The Authorization header uses another scheme; send Authorization: Bearer tenzo_pk_...")
+	malformedEmpty     = malformed("No key follows the scheme Bearer; perhaps the variable that should hold it is empty.")
+	malformedTwice     = malformed("The scheme Bearer stands twice before the key; send it once.")
+	malformedPrefix    = malformed("The key does not begin with the prefix tenzo_pk_; either it was cut at the front or it is no Tenzo API key.")
+	malformedCase      = malformed("The prefix of the key must be tenzo_pk_ in lower case, and the rest exactly as it was shown.")
+	malformedShort     = malformed("The key is cut short: at least 16 characters must follow the prefix tenzo_pk_.")
+	malformedLong      = malformed("The key is too long: at most 200 characters may follow the prefix tenzo_pk_.")
+	malformedCharacter = malformed("The key holds a character that does not belong; only letters, digits, underscore and hyphen do, without quotes or spaces.")
+	malformedList      = malformed("The Authorization header holds a comma, which does not belong; send exactly one key.")
+	malformedChecksum  = malformed("The checksum of the key is wrong, so it looks mistyped or cut; copy it again as a whole.")
+
+	refuseUnknown  = unauthorized(CodeUnknown, invalidToken, "There is no such API key.")
+	refuseMistyped = unauthorized(CodeUnknown, invalidToken, "There is no such API key; it looks mistyped, for its checksum is wrong. Copy it again as a whole.")
+	refuseRevoked  = unauthorized(CodeRevoked, invalidToken, "This API key was revoked; make a new one.")
+	refuseExpired  = unauthorized(CodeExpired, invalidToken, "This API key has expired; make a new one.")
+
+	refuseUnavailable = &Refusal{
+		Status: http.StatusServiceUnavailable, Code: CodeUnavailable, RetryAfter: time.Second, challenge: challengeNone,
+		Detail: "API keys cannot be checked at the moment; this says nothing about the key. Try again shortly.",
+	}
+	refuseBadRecord = &Refusal{
+		Status: http.StatusServiceUnavailable, Code: CodeBadRecord, challenge: challengeNone,
+		Detail: "What is stored about this API key is damaged; tell the operator of this API.",
+	}
+)
+
+// refuseTooMany tells a client that sent too many unknown keys when it may try again.
+func refuseTooMany(wait time.Duration) *Refusal {
+	return &Refusal{
+		Status: http.StatusTooManyRequests, Code: CodeTooMany, RetryAfter: max(wait, time.Second), challenge: challengeNone,
+		Detail: "Too many unknown API keys came from this address; keys in use are not affected. Wait, then try again.",
+	}
+}
