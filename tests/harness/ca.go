@@ -98,6 +98,7 @@ func (ca *CA) Files(t testing.TB, l Leaf) (cert, key string) {
 }
 
 func (l Leaf) template(t testing.TB) *x509.Certificate {
+	t.Helper()
 	if len(l.Hosts) == 0 {
 		l.Hosts = []string{"localhost", "127.0.0.1", "::1"}
 	}

@@ -48,6 +48,7 @@ func Start(t testing.TB, c Command) *Process {
 }
 
 func start(t testing.TB, c Command) (*Process, error) {
+	t.Helper()
 	p := &Process{t: t, name: c.Name, log: &Log{}, done: make(chan struct{})}
 	p.cmd = exec.Command(c.Path, c.Args...)
 	p.cmd.Env = append(os.Environ(), c.Env...)
@@ -78,7 +79,7 @@ func (p *Process) Exited() <-chan struct{} { return p.done }
 func (p *Process) Signal(s syscall.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		p.t.Errorf("signalling %s: %v", p.name, err)
+		p.t.Errorf("signaling %s: %v", p.name, err)
 	}
 }
 

@@ -128,7 +128,7 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	for _, node := range c.Nodes {
 		client := node.Client(t)
 		Eventually(t, 30*time.Second, func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			info, err := client.ClusterInfo(ctx).Result()
 			if err != nil {
@@ -167,7 +167,7 @@ func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
 // Mark writes the schema marker of a store with the default prefix.
 func (c *Cluster) Mark(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := c.Client(t).Set(ctx, "tenzo:schema", "1", 0).Err(); err != nil {
 		t.Fatal(err)
