@@ -145,23 +145,24 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 
 // URL names the nodes.
 func (c *Cluster) URL() string {
-	url := "redis://" + c.Nodes[0].Addr() + "?addr=" + c.Nodes[1].Addr()
-	for _, n := range c.Nodes[2:] {
-		url += "&addr=" + n.Addr()
-	}
-	return url
+	addrs := c.addrs()
+	return "redis://" + addrs[0] + "?addr=" + strings.Join(addrs[1:], "&addr=")
 }
 
 // Client returns a client of the cluster that is closed when the test ends.
 func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
 	t.Helper()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs()})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func (c *Cluster) addrs() []string {
 	addrs := make([]string, len(c.Nodes))
 	for i, n := range c.Nodes {
 		addrs[i] = n.Addr()
 	}
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
+	return addrs
 }
 
 // Mark writes the schema marker of a store with the default prefix.
