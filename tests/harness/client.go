@@ -1,0 +1,185 @@
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Load sends HTTP/1.1 requests over connections kept alive, one at a time on each, with as little work of its own as possible, so that
+// a test or a measurement on the same machine leaves the machine to the server.
+type Load struct {
+	Addr        string               // host:port
+	Connections int                  // at once
+	Request     func(n int64) []byte // the bytes of the nth request, from 0 on; called concurrently
+	Requests    int64                // how many to send; without end where 0: Run's context ends it
+	Answered    func(n int64, status int, took time.Duration)
+	// Refused is asked whether to try a request again that got no answer: because no connection could be opened, or the server closed
+	// the connection before it answered, as a server may do at any moment with one that is idle. Where nil, it is sent once again over a
+	// new connection, as clients do, and its second failure ends the load.
+	Refused func(n int64, err error) bool
+}
+
+// Run sends all requests and returns the first failure.
+func (l Load) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var sent int64
+	next := func() (int64, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() != nil || l.Requests > 0 && sent >= l.Requests {
+			return 0, false
+		}
+		sent++
+		return sent - 1, true
+	}
+	var work sync.WaitGroup
+	for range l.Connections {
+		work.Go(func() {
+			c := loadConn{load: &l}
+			defer c.close()
+			for n, ok := next(); ok; n, ok = next() {
+				if err := c.request(ctx, n); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	work.Wait()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return nil
+}
+
+// Get is the bytes of a GET with a header line, which may be empty.
+func Get(host, path, header string) []byte {
+	if header != "" {
+		header += "\r\n"
+	}
+	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + header + "\r\n")
+}
+
+type loadConn struct {
+	load *Load
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func (c *loadConn) close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// request sends one request until it is answered.
+func (c *loadConn) request(ctx context.Context, n int64) error {
+	bytes := c.load.Request(n)
+	for again := false; ; again = true {
+		start := time.Now()
+		status, err := c.try(ctx, bytes)
+		if err == nil {
+			if c.load.Answered != nil {
+				c.load.Answered(n, status, time.Since(start))
+			}
+			return nil
+		}
+		c.close()
+		if ctx.Err() != nil {
+			return nil
+		}
+		var partial *partialError
+		if errors.As(err, &partial) {
+			return err
+		}
+		if c.load.Refused != nil {
+			if !c.load.Refused(n, err) {
+				return err
+			}
+		} else if again {
+			return err
+		}
+	}
+}
+
+// partialError is the failure of an answer that had begun: nobody can tell what became of that request.
+type partialError struct{ err error }
+
+func (e *partialError) Error() string { return fmt.Sprintf("an answer broke off: %v", e.err) }
+
+func (c *loadConn) try(ctx context.Context, request []byte) (status int, err error) {
+	if c.conn == nil {
+		d := net.Dialer{Timeout: 5 * time.Second}
+		if c.conn, err = d.DialContext(ctx, "tcp", c.load.Addr); err != nil {
+			c.conn = nil
+			return 0, err
+		}
+		c.in = bufio.NewReaderSize(c.conn, 4<<10)
+	}
+	if err := c.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return 0, err
+	}
+	if _, err := c.conn.Write(request); err != nil {
+		return 0, err
+	}
+	return c.read()
+}
+
+// read reads an answer: of its header only what it takes to find the answer's end.
+func (c *loadConn) read() (status int, err error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		if len(line) > 0 {
+			return 0, &partialError{err}
+		}
+		return 0, err
+	}
+	if len(line) < 12 {
+		return 0, &partialError{fmt.Errorf("no status line: %q", line)}
+	}
+	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return 0, &partialError{err}
+	}
+	length, last := -1, false
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return 0, &partialError{err}
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimSpace(value)
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return 0, &partialError{err}
+			}
+		case bytes.EqualFold(name, []byte("Connection")):
+			last = bytes.EqualFold(value, []byte("close"))
+		}
+	}
+	if length < 0 && status != 204 && status != 304 {
+		return 0, &partialError{errors.New("an answer without Content-Length")}
+	}
+	if _, err := io.CopyN(io.Discard, c.in, int64(max(length, 0))); err != nil {
+		return 0, &partialError{err}
+	}
+	if last {
+		c.close()
+	}
+	return status, nil
+}
