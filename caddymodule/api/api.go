@@ -8,49 +8,67 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // Services are what the handlers stand on.
 type Services struct {
 	Keys     *config.Keys
 	Webhooks *config.Webhooks
-	Queue    Queue  // events, dead letters and deliveries; *queue.Queue
-	Test     Tester // sends one test delivery
-	Logger   *slog.Logger
+	Queue    Queue        // *queue.Queue
+	Tester   Tester       // *dispatcher.Tester
+	Logger   *slog.Logger // slog.Default where nil
 }
 
-// Queue is what the API needs of the events in Redis.
-type Queue interface{}
+// Queue is what the API needs of the events in Redis. *queue.Queue is one.
+type Queue interface {
+	Publish(ctx context.Context, e queue.Event) (id string, err error)
+	DeadLetters(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.DeadLetter], error)
+	Replay(ctx context.Context, r queue.Replay) (queue.Replayed, error)
+	Deliveries(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.Delivery], error)
+}
 
 // Tester makes one test attempt at the webhook of org with a sample of event. An attempt that was made is never an error, however it
-// ended; errors are those of config or of the store.
-type Tester func(ctx context.Context, org, event string) (TestResult, error)
-
-// TestResult is how a test attempt went.
-type TestResult struct {
-	Acknowledged bool
-	Status       int    // 0: no answer came
-	Error        string // why it was not acknowledged, in words
-	Duration     time.Duration
+// ended; errors are those of config or of the store. *dispatcher.Tester is one.
+type Tester interface {
+	Test(ctx context.Context, org, event string) (dispatcher.TestResult, error)
 }
 
 // API serves the HTTP API. It is safe for concurrent use.
 type API struct {
 	services Services
+	admin    http.Handler
+	tools    http.Handler
 }
 
 // New returns the API over s.
-func New(s Services) *API { return &API{services: s} }
+func New(s Services) *API {
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	a := &API{services: s}
+	a.admin = localOnly(a.mux(adminFace))
+	a.tools = a.mux(toolsFace)
+	return a
+}
 
 // Admin serves the API for any organization, at /tenzo/… . Connections that are neither loopback nor a unix socket get 403, unless
 // they are TLS with a client certificate, as Caddy's remote admin has it.
-func (a *API) Admin() http.Handler { return http.NotFoundHandler() }
+func (a *API) Admin() http.Handler { return a.admin }
 
-// ServeOrganization serves the API for one organization. path is what stands after `api/`, without a leading slash. Whether the
-// caller may speak for org, and whether a write comes from the page's own origin, is the caller's business (package devtools).
+// ServeOrganization serves the API for one organization, a valid id. path is what stands after `api/`, without a leading slash.
+// Whether the caller may speak for org, and whether a write comes from the page's own origin, is the caller's business (package
+// devtools).
 func (a *API) ServeOrganization(w http.ResponseWriter, r *http.Request, org, path string) {
-	http.NotFound(w, r)
+	r = r.WithContext(context.WithValue(r.Context(), orgKey{}, org))
+	u := *r.URL
+	u.Path, u.RawPath = "/"+path, ""
+	r.URL = &u
+	a.tools.ServeHTTP(w, r)
 }
+
+// orgKey is the context key of the one organization that a request under Developer Tools may touch.
+type orgKey struct{}

@@ -1,0 +1,60 @@
+package api
+
+// Errors as problem+json (RFC 9457).
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+)
+
+// problem is the body of every error.
+type problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+	Field  string `json:"field,omitempty"`
+}
+
+// WriteProblem answers with e as problem+json, never to be cached.
+func WriteProblem(w http.ResponseWriter, e *config.Error) {
+	body, err := json.Marshal(problem{Title: http.StatusText(e.Status), Status: e.Status, Code: e.Code, Detail: e.Detail, Field: e.Field})
+	if err != nil {
+		panic(err) // strings and an int always marshal
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Status)
+	_, _ = w.Write(append(body, '\n')) // a client that went away needs no answer
+}
+
+// fail answers with what err means. What is no refusal by a rule is trouble with Redis: the services have no other source of errors.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, pattern string, err error) {
+	var refusal *config.Error
+	switch {
+	case errors.As(err, &refusal):
+		if refusal.Status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
+	case errors.Is(err, store.ErrNotInitialized):
+		w.Header().Set("Retry-After", "5")
+		refusal = config.ErrStoreNotInitialized
+	default:
+		if !errors.Is(r.Context().Err(), context.Canceled) {
+			a.services.Logger.Error("api request failed", "method", r.Method, "route", pattern, "error", err)
+		}
+		w.Header().Set("Retry-After", "1")
+		refusal = &config.Error{
+			Status: http.StatusServiceUnavailable, Code: "store_unavailable",
+			Detail: "the store gives no answer at the moment: try again shortly",
+		}
+	}
+	WriteProblem(w, refusal)
+}

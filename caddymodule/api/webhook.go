@@ -1,0 +1,129 @@
+package api
+
+// The webhook of an organization. Its secret goes in and never out.
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+)
+
+// webhookView is a webhook as the API shows it.
+type webhookView struct {
+	OrgID     string     `json:"org_id"`
+	URL       string     `json:"url"`
+	HasSecret bool       `json:"has_secret"`
+	Active    bool       `json:"active"`
+	CreatedAt *time.Time `json:"created_at"`
+	UpdatedAt *time.Time `json:"updated_at"`
+}
+
+func viewWebhook(h config.Webhook) webhookView {
+	return webhookView{
+		OrgID: h.OrgID, URL: h.URL, HasSecret: h.Secret.IsSet(), Active: h.Active,
+		CreatedAt: timeOrNull(h.CreatedAt), UpdatedAt: timeOrNull(h.UpdatedAt),
+	}
+}
+
+// webhookBody is the body of PUT and PATCH.
+type webhookBody struct {
+	URL    member[string] `json:"url"`
+	Secret member[string] `json:"secret"`
+	Active member[bool]   `json:"active"`
+}
+
+// change reads the body. Without `secret` the secret stays, null removes it; an empty one is most likely a mistake, so it is refused.
+func (b webhookBody) change() (config.WebhookChange, error) {
+	var (
+		c   config.WebhookChange
+		err error
+	)
+	if c.URL, err = b.URL.pointer("url"); err != nil {
+		return c, err
+	}
+	if c.Active, err = b.Active.pointer("active"); err != nil {
+		return c, err
+	}
+	switch {
+	case b.Secret.null:
+		c.Secret = new(string)
+	case b.Secret.set && b.Secret.value == "":
+		return c, config.Invalid("secret", "invalid_secret", "the secret is empty: leave it out to keep the present one, or send null to remove it")
+	case b.Secret.set:
+		c.Secret = &b.Secret.value
+	}
+	return c, nil
+}
+
+func (a *API) getWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
+	h, err := a.services.Webhooks.Get(r.Context(), s.org)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewWebhook(h))
+}
+
+// putWebhook sets the whole webhook, the secret aside: what is left out takes its default.
+func (a *API) putWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
+	return a.setWebhook(w, r, s, func(c *config.WebhookChange) (mustExist bool) {
+		if c.Active == nil {
+			active := true
+			c.Active = &active
+		}
+		return false
+	})
+}
+
+// patchWebhook changes the members that are named.
+func (a *API) patchWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
+	return a.setWebhook(w, r, s, func(*config.WebhookChange) (mustExist bool) { return true })
+}
+
+func (a *API) setWebhook(w http.ResponseWriter, r *http.Request, s scope, complete func(*config.WebhookChange) (mustExist bool)) error {
+	var body webhookBody
+	if err := readBody(w, r, maxBody, &body); err != nil {
+		return err
+	}
+	c, err := body.change()
+	if err != nil {
+		return err
+	}
+	mustExist := complete(&c)
+	h, err := a.services.Webhooks.Set(r.Context(), s.org, c, mustExist)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewWebhook(h))
+}
+
+func (a *API) deleteWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
+	if err := a.services.Webhooks.Delete(r.Context(), s.org); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// testWebhook sends one sample now and says what came back.
+func (a *API) testWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
+	var body struct {
+		Event string `json:"event"`
+	}
+	if err := readBody(w, r, maxBody, &body); err != nil {
+		return err
+	}
+	if body.Event == "" {
+		return config.Invalid("event", "required", "name the event to send a sample of, such as note.finalized")
+	}
+	result, err := a.services.Tester.Test(r.Context(), s.org, body.Event)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		Acknowledged bool    `json:"acknowledged"`
+		Status       *int    `json:"status"`
+		Error        *string `json:"error"`
+		DurationMS   int64   `json:"duration_ms"`
+	}{result.Acknowledged, orNull(result.Status), orNull(result.Error), result.Duration.Milliseconds()})
+}
