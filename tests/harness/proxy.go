@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -45,6 +46,7 @@ type pair struct {
 	client, target net.Conn
 	gone           chan struct{}
 	once           sync.Once
+	mute           atomic.Bool // for good
 }
 
 func (p *pair) close() {
@@ -98,6 +100,15 @@ func (p *Proxy) Mute() { p.gates(false, false) }
 
 // MuteAnswers lets requests through and holds the answers back: what a lost answer is like once Cut follows.
 func (p *Proxy) MuteAnswers() { p.gates(true, false) }
+
+// MuteConnections silences the connections that stand now for good; new ones pass everything.
+func (p *Proxy) MuteConnections() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for pair := range p.pairs {
+		pair.mute.Store(true)
+	}
+}
 
 func (p *Proxy) gates(requests, answers bool) {
 	p.mu.Lock()
@@ -202,6 +213,10 @@ func (p *Proxy) pump(pr *pair, to, from net.Conn, g *gate) {
 			case <-pr.gone:
 				return
 			}
+		}
+		if pr.mute.Load() {
+			<-pr.gone
+			return
 		}
 		if n > 0 {
 			if _, err := to.Write(b[:n]); err != nil {

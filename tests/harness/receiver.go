@@ -26,14 +26,15 @@ type ReceiverOptions struct {
 
 // Received is a request as it arrived.
 type Received struct {
-	At     time.Time
-	Number int // 1 for the first that this receiver got
-	Method string
-	Path   string // with the query
-	Proto  string // HTTP/1.1, HTTP/2.0
-	Header http.Header
-	Body   []byte
-	Conn   int // 1 for the first connection that this receiver accepted
+	At      time.Time
+	Number  int // 1 for the first that this receiver got
+	Method  string
+	Path    string // with the query
+	Proto   string // HTTP/1.1, HTTP/2.0
+	Header  http.Header
+	Body    []byte
+	Trailer http.Header // announced or not
+	Conn    int         // 1 for the first connection that this receiver accepted
 }
 
 // Answer is how to answer a request. The zero value is 200 with no body.
@@ -171,7 +172,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	conn, _ := req.Context().Value(connKey{}).(int)
 	got := Received{
-		At: time.Now(), Method: req.Method, Path: req.URL.RequestURI(), Proto: req.Proto, Header: req.Header, Body: body, Conn: conn,
+		At: time.Now(), Method: req.Method, Path: req.URL.RequestURI(), Proto: req.Proto, Header: req.Header, Body: body, Conn: conn, Trailer: req.Trailer,
 	}
 	r.mu.Lock()
 	r.count++

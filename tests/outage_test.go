@@ -1,0 +1,255 @@
+package tests
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// unavailable says whether a key that is not held is answered as trouble with Redis has it, within its second.
+func unavailable(t *testing.T, g *gateway) error {
+	t.Helper()
+	start := time.Now()
+	a, err := g.get(makeKey("acme").secret)
+	if err != nil {
+		return err
+	}
+	if a.StatusCode != 503 {
+		return errStatus(a)
+	}
+	if p := a.problem(t); p.Code != "key_store_unavailable" || a.Header.Get("Retry-After") == "" || a.Header.Get("WWW-Authenticate") != "" {
+		t.Errorf("answered %v: %s", a.Header, a.body)
+	}
+	if took := time.Since(start); took > 1500*time.Millisecond { // half a second for this machine
+		t.Errorf("decided after %v", took)
+	}
+	return nil
+}
+
+// TestRedisInTrouble does to Redis what may happen to it. Keys that are held work on, others get a 503 within a second, never a 401, and
+// all is well again without a restart once Redis is.
+func TestRedisInTrouble(t *testing.T) {
+	for name, trouble := range map[string]struct {
+		begin, end func(*testing.T, *harness.Redis)
+		within     time.Duration // how soon it shows
+	}{
+		"killed": {
+			func(_ *testing.T, r *harness.Redis) { r.Kill() },
+			func(_ *testing.T, r *harness.Redis) { r.Start() },
+			2 * time.Second,
+		},
+		"paused": {
+			func(_ *testing.T, r *harness.Redis) { r.Pause() },
+			func(_ *testing.T, r *harness.Redis) { r.Resume() },
+			2 * time.Second,
+		},
+		"another version of the layout": {
+			func(t *testing.T, r *harness.Redis) {
+				must(t, r.Client(t).Set(t.Context(), "tenzo:schema", "2", 0).Err())
+			},
+			func(_ *testing.T, r *harness.Redis) { r.Mark() },
+			2 * time.Second,
+		},
+		"a replica": {
+			func(t *testing.T, r *harness.Redis) { r.ReplicaOf(harness.StartRedis(t)) },
+			func(t *testing.T, r *harness.Redis) {
+				r.ReplicaOf(nil)
+				r.Mark()
+			},
+			6 * time.Second,
+		},
+		"wrong password": {
+			func(t *testing.T, r *harness.Redis) {
+				must(t, r.Client(t).ConfigSet(t.Context(), "requirepass", "other").Err())
+				rdb := redis.NewClient(&redis.Options{Addr: r.Addr(), Password: "other"})
+				defer func() { _ = rdb.Close() }()
+				must(t, rdb.Do(t.Context(), "client", "kill", "type", "normal", "skipme", "yes").Err())
+			},
+			func(t *testing.T, r *harness.Redis) {
+				rdb := redis.NewClient(&redis.Options{Addr: r.Addr(), Password: "other"})
+				defer func() { _ = rdb.Close() }()
+				must(t, rdb.ConfigSet(t.Context(), "requirepass", "").Err())
+			},
+			2 * time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := harness.StartRedis(t, harness.AOF...)
+			r.Mark()
+			g := startGateway(t, site{redis: r.URL()})
+			held := newKey(t, r.Client(t), "acme")
+			must(t, g.want(held.secret, 200))
+			trouble.begin(t, r)
+			harness.Eventually(t, trouble.within, func() error { return unavailable(t, g) })
+			for range 20 {
+				must(t, unavailable(t, g))
+				start := time.Now()
+				must(t, g.want(held.secret, 200))
+				if took := time.Since(start); took > 500*time.Millisecond {
+					t.Errorf("a key that is held waited %v", took)
+				}
+			}
+			a, err := do(plain, request(t, "GET", g.statusURL()+"/readyz"))
+			must(t, err)
+			if a.StatusCode != 200 || !json.Valid(a.body) {
+				t.Errorf("a gateway that still serves cached keys answers /readyz with %d: %s", a.StatusCode, a.body)
+			}
+			trouble.end(t, r)
+			harness.Eventually(t, 10*time.Second, func() error { return g.want(makeKey("acme").secret, 401) })
+			later := newKey(t, r.Client(t), "acme")
+			harness.Eventually(t, 10*time.Second, func() error { return g.want(later.secret, 200) })
+		})
+	}
+}
+
+// An empty Redis is trouble and not "all keys unknown"; that somebody makes a key in it changes nothing, though that key counts.
+func TestRedisThatLostItsData(t *testing.T) {
+	t.Parallel()
+	r := harness.StartRedis(t)
+	r.Mark()
+	rdb := r.Client(t)
+	g := startGateway(t, site{redis: r.URL()})
+	held := newKey(t, rdb, "acme")
+	must(t, g.want(held.secret, 200))
+	r.Restart()
+	rdb = r.Client(t)
+	harness.Eventually(t, 5*time.Second, func() error { return unavailable(t, g) })
+	made := newKey(t, rdb, "acme")
+	harness.Eventually(t, 5*time.Second, func() error { return g.want(made.secret, 200) })
+	must(t, unavailable(t, g))
+	if up, err := metric(g.statusURL(), "tenzo_redis_up"); err != nil || up != 1 {
+		t.Errorf("tenzo_redis_up is %v, %v", up, err)
+	}
+	harness.Eventually(t, 5*time.Second, func() error {
+		if initialized, err := metric(g.statusURL(), "tenzo_redis_initialized"); err != nil || initialized != 0 {
+			return fmt.Errorf("tenzo_redis_initialized is %v, %w", initialized, err)
+		}
+		return nil
+	})
+	// What sets is refused, and names what to do.
+	c := command(t, r.URL(), "keys", "create", "--org", "acme", "--name", "n")
+	wantRefusal(t, c, "init")
+	// Revoking always works.
+	if c := command(t, r.URL(), "keys", "revoke", made.id); c.Status != 0 {
+		t.Errorf("keys revoke: %s", c.Stderr)
+	}
+	harness.Eventually(t, 5*time.Second, func() error { return g.want(made.secret, 401) })
+	r.Mark()
+	harness.Eventually(t, 5*time.Second, func() error { return g.want(makeKey("acme").secret, 401) })
+}
+
+// Many requests at once, while Redis hangs, are all answered within the second, and leave nothing behind.
+func TestNoPileUp(t *testing.T) {
+	t.Parallel()
+	r := harness.StartRedis(t)
+	r.Mark()
+	g := startGateway(t, site{redis: r.URL(), debugOff: true})
+	must(t, g.want(makeKey("acme").secret, 401))
+	before, err := metric(g.statusURL(), "go_goroutines")
+	must(t, err)
+	r.Pause()
+	for range 3 {
+		var work sync.WaitGroup
+		for range 300 {
+			work.Go(func() {
+				start := time.Now()
+				if err := g.want(makeKey("acme").secret, 503); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); took > 4*time.Second { // 300 new connections on a busy machine
+					t.Errorf("answered after %v", took)
+				}
+			})
+		}
+		work.Wait()
+	}
+	r.Resume()
+	harness.Eventually(t, 10*time.Second, func() error { return g.want(makeKey("acme").secret, 401) })
+	plain.CloseIdleConnections()
+	harness.Eventually(t, 20*time.Second, func() error {
+		after, err := metric(g.statusURL(), "go_goroutines")
+		if err == nil && after > before+60 {
+			err = fmt.Errorf("%v goroutines, %v before", after, before)
+		}
+		return err
+	})
+}
+
+// Two hundred first uses of a key at once are one read of Redis.
+func TestOneReadForManyWaiters(t *testing.T) {
+	t.Parallel()
+	r := harness.StartRedis(t)
+	r.Mark()
+	g := startGateway(t, site{redis: r.URL(), debugOff: true})
+	k := newKey(t, r.Client(t), "acme")
+	must(t, g.want(makeKey("acme").secret, 401)) // the connections to Redis stand
+	conns := make([]net.Conn, 200)
+	for i := range conns {
+		conn, err := net.Dial("tcp", g.addr())
+		must(t, err)
+		defer func() { _ = conn.Close() }()
+		conns[i] = conn
+	}
+	const fromRedis = `tenzo_auth_lookups_total{source="redis"}`
+	before, err := metric(g.statusURL(), fromRedis)
+	must(t, err)
+	r.Pause() // so that they gather
+	for _, conn := range conns {
+		_, err := conn.Write(harness.Get("gateway", "/", "Authorization: Bearer "+k.secret))
+		must(t, err)
+	}
+	r.Resume()
+	for _, conn := range conns {
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must(t, err)
+		_ = resp.Body.Close()
+		if resp.StatusCode != 200 {
+			t.Errorf("answered %d", resp.StatusCode)
+		}
+	}
+	after, err := metric(g.statusURL(), fromRedis)
+	if err != nil || after-before != 1 {
+		t.Errorf("Redis was read %v times, %v", after-before, err)
+	}
+}
+
+// A gateway that starts before its Redis is alive, not ready, and becomes ready without a restart.
+func TestStartsBeforeItsRedis(t *testing.T) {
+	t.Parallel()
+	r := harness.StartRedis(t)
+	r.Kill()
+	g := startGateway(t, site{redis: r.URL(), unready: true})
+	readyz := func(want int) error {
+		a, err := do(plain, request(t, "GET", g.statusURL()+"/readyz"))
+		if err != nil {
+			return err
+		}
+		if !json.Valid(a.body) {
+			t.Errorf("/readyz answers %s", a.body)
+		}
+		return errStatusUnless(a, want)
+	}
+	must(t, readyz(503))
+	must(t, unavailable(t, g))
+	r.Start()
+	if err := harness.Poll(3*time.Second, func() error { return readyz(200) }); err == nil {
+		t.Error("it is ready although its Redis has no marker")
+	}
+	if c := command(t, r.URL(), "init"); c.Status != 0 {
+		t.Errorf("init: %s", c.Stderr)
+	}
+	harness.Eventually(t, 5*time.Second, func() error { return readyz(200) })
+	must(t, g.want(makeKey("acme").secret, 401))
+	r.Kill()
+	must(t, readyz(200)) // an outage later does not take it away
+}

@@ -1,0 +1,372 @@
+package tests
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// site is what a test's Caddyfile consists of, beside the fixed parts.
+type site struct {
+	redis    string    // TENZO_REDIS_URL
+	tenzo    string    // lines of the global option tenzo
+	global   string    // lines of the global options
+	before   string    // lines before tenzo_auth
+	auth     string    // lines of tenzo_auth
+	handler  string    // after tenzo_auth; answers "ok" where empty
+	open     string    // what stands under /open instead, without tenzo_auth
+	more     string    // further sites
+	cert     *certFile // https where there is one
+	env      []string
+	unready  bool // does not wait for readiness
+	debugOff bool // without debug logging, for many requests
+}
+
+type certFile struct{ cert, key string }
+
+// gateway is a running tenzo-gateway with one site that tenzo_auth guards.
+type gateway struct {
+	*harness.Gateway
+	site   site
+	port   int
+	status int // the port of metrics and health
+}
+
+// keyText finds a whole key in a text.
+var keyText = regexp.MustCompile(`tenzo_pk_[A-Za-z0-9_-]{16,}`)
+
+// startGateway starts a gateway. Whatever the test does, no key may show in its log, which is at the debug level.
+func startGateway(t *testing.T, s site) *gateway {
+	t.Helper()
+	g := &gateway{site: s, port: harness.FreePort(t), status: harness.FreePort(t)}
+	g.start(t)
+	return g
+}
+
+func (g *gateway) start(t *testing.T) {
+	t.Helper()
+	o := harness.GatewayOptions{Caddyfile: g.caddyfile(g.site), Env: append([]string{"TENZO_REDIS_URL=" + g.site.redis}, g.site.env...)}
+	if !g.site.unready {
+		o.Ready = g.statusURL() + "/readyz"
+	}
+	g.Gateway = harness.StartGateway(t, o)
+	log := g.Log()
+	t.Cleanup(func() {
+		if key := keyText.FindString(log.String()); key != "" {
+			t.Errorf("the log shows a key: %s", key)
+		}
+	})
+	if g.site.unready {
+		g.AwaitAnswer(g.statusURL() + "/livez")
+	}
+}
+
+func (g *gateway) caddyfile(s site) string {
+	debug := "debug"
+	if s.debugOff {
+		debug = ""
+	}
+	scheme, tls, handler, open := "http", "", s.handler, ""
+	if s.cert != nil {
+		scheme, tls = "https", "tls "+s.cert.cert+" "+s.cert.key
+	}
+	if handler == "" {
+		handler = "respond ok"
+	}
+	if s.open != "" {
+		open = "handle /open {\n" + s.open + "\n}"
+	}
+	return fmt.Sprintf(`{
+	admin {$TENZO_TEST_ADMIN}
+	%s
+	grace_period 5s
+	auto_https off
+	%s
+	tenzo {
+		redis {env.TENZO_REDIS_URL}
+		%s
+	}
+}
+%s://:%d {
+	bind 127.0.0.1
+	%s
+	%s
+	%s
+	handle {
+		tenzo_auth {
+			%s
+		}
+		%s
+	}
+}
+http://:%d {
+	bind 127.0.0.1
+	metrics /metrics
+	tenzo_health
+}
+%s
+`, debug, s.global, s.tenzo, scheme, g.port, tls, s.before, open, s.auth, handler, g.status, s.more)
+}
+
+func (g *gateway) addr() string      { return "127.0.0.1:" + strconv.Itoa(g.port) }
+func (g *gateway) statusURL() string { return "http://127.0.0.1:" + strconv.Itoa(g.status) }
+func (g *gateway) url() string {
+	if g.site.cert != nil {
+		return "https://" + g.addr()
+	}
+	return "http://" + g.addr()
+}
+
+// answer is a response that was read whole.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// problem decodes the body.
+func (a answer) problem(t *testing.T) (p struct {
+	Code   string
+	Status int
+	Title  string
+	Detail string
+	Field  string
+},
+) {
+	t.Helper()
+	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("Content-Type is %q", got)
+	}
+	if err := json.Unmarshal(a.body, &p); err != nil {
+		t.Errorf("%v: %s", err, a.body)
+	}
+	if p.Status != a.StatusCode {
+		t.Errorf("the body says status %d, the answer %d", p.Status, a.StatusCode)
+	}
+	return p
+}
+
+// do sends a request with a client and reads the answer.
+func do(client *http.Client, req *http.Request) (answer, error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp, body}, err
+}
+
+var plain = &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// get sends a GET with a key, none where empty.
+func (g *gateway) get(key string) (answer, error) {
+	req, err := http.NewRequest(http.MethodGet, g.url()+"/", nil)
+	if err != nil {
+		return answer{}, err
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	return do(plain, req)
+}
+
+// want sends a GET with a key and says whether the answer has that status.
+func (g *gateway) want(key string, status int) error {
+	a, err := g.get(key)
+	if err != nil {
+		return err
+	}
+	if a.StatusCode != status {
+		return fmt.Errorf("answered %d instead of %d: %s", a.StatusCode, status, a.body)
+	}
+	return nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// key is an API key as another program writes it into Redis (contract section 4).
+type key struct {
+	secret, hash, id, org string
+}
+
+// newKey writes a key, with fields that are added to its hash or win over the usual ones; an empty value removes the field.
+func newKey(t *testing.T, rdb redis.UniversalClient, org string, fields ...string) key {
+	t.Helper()
+	k := makeKey(org)
+	h := map[string]any{"id": k.id, "org_id": org, "name": "test", "hint": hint(k.secret), "created_at": now()}
+	for i := 0; i < len(fields); i += 2 {
+		if h[fields[i]] = fields[i+1]; fields[i+1] == "" {
+			delete(h, fields[i])
+		}
+	}
+	ctx := t.Context()
+	must(t, rdb.ZAdd(ctx, "tenzo:org:"+org+":keys", redis.Z{Score: float64(time.Now().UnixMilli()), Member: k.hash}).Err())
+	must(t, rdb.Set(ctx, "tenzo:key-id:"+k.id, k.hash, 0).Err())
+	must(t, rdb.HSet(ctx, "tenzo:key:"+k.hash, h).Err())
+	announce(t, rdb, "key", k.hash)
+	return k
+}
+
+func makeKey(org string) key {
+	secret := "tenzo_pk_" + rand.Text() + rand.Text()
+	sum := sha256.Sum256([]byte(secret))
+	return key{secret: secret, hash: hex.EncodeToString(sum[:]), id: "k-" + strings.ToLower(rand.Text()), org: org}
+}
+
+func hint(secret string) string { return "tenzo_pk_" + secret[len(secret)-4:] }
+func now() string               { return time.Now().UTC().Format(time.RFC3339Nano) }
+
+// revoke revokes as another program does: the hash, then the announcement.
+func revoke(t *testing.T, rdb redis.UniversalClient, k key) {
+	t.Helper()
+	must(t, rdb.HSet(t.Context(), "tenzo:key:"+k.hash, "revoked_at", now()).Err())
+	announce(t, rdb, "key", k.hash)
+}
+
+func announce(t *testing.T, rdb redis.UniversalClient, field, value string) {
+	t.Helper()
+	must(t, rdb.XAdd(t.Context(), &redis.XAddArgs{
+		Stream: "tenzo:changes", MaxLen: 10000, Approx: true, Values: []string{field, value},
+	}).Err())
+}
+
+// count is a key's usage in Redis.
+func count(ctx context.Context, rdb redis.UniversalClient, k key) (int64, error) {
+	n, err := rdb.HGet(ctx, "tenzo:usage:"+k.id, "count").Int64()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// metric reads one sample of the metrics of a process: name with labels as it stands in the exposition, such as
+// tenzo_auth_requests_total{result="allowed"}.
+func metric(statusURL, sample string) (float64, error) {
+	resp, err := plain.Get(statusURL + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), sample+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("no sample %s", sample)
+}
+
+// certificate makes a server's certificate for loopback.
+func certificate(t *testing.T, ca *harness.CA) *certFile {
+	t.Helper()
+	cert, key := ca.Files(t, harness.Leaf{})
+	return &certFile{cert, key}
+}
+
+// scratch is a file with a text.
+func scratch(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func errStatus(a answer) error { return fmt.Errorf("answered %d: %s", a.StatusCode, a.body) }
+
+func errStatusUnless(a answer, status int) error {
+	if a.StatusCode == status {
+		return nil
+	}
+	return errStatus(a)
+}
+
+// createKey makes a key by the command.
+func createKey(t *testing.T, redisURL, org string, args ...string) key {
+	t.Helper()
+	args = append([]string{"keys", "create", "--org", org, "--name", "made by the command", "--json"}, args...)
+	r := harness.RunGateway(t, []string{"TENZO_REDIS_URL=" + redisURL}, "", args...)
+	if r.Status != 0 {
+		t.Fatalf("keys create ended with %d: %s", r.Status, r.Stderr)
+	}
+	var created struct{ ID, Key string }
+	must(t, json.Unmarshal([]byte(r.Stdout), &created))
+	sum := sha256.Sum256([]byte(created.Key))
+	return key{secret: created.Key, hash: hex.EncodeToString(sum[:]), id: created.ID, org: org}
+}
+
+// command runs one of the commands against a Redis.
+func command(t *testing.T, redisURL string, args ...string) harness.Result {
+	t.Helper()
+	return harness.RunGateway(t, []string{"TENZO_REDIS_URL=" + redisURL}, "", args...)
+}
+
+// wantRefusal says how a command fails: with status 1, one plain line on standard error that names something, and nothing else.
+func wantRefusal(t *testing.T, r harness.Result, names string) {
+	t.Helper()
+	line := strings.TrimSuffix(r.Stderr, "\n")
+	if r.Status != 1 || line == "" || strings.Contains(line, "\n") || r.Stdout != "" || !strings.Contains(line, names) {
+		t.Errorf("want status 1 and one line that names %q; got status %d, on standard error:\n%son standard output:\n%s",
+			names, r.Status, r.Stderr, r.Stdout)
+	}
+}
+
+// listed is a key as `keys list --json` shows it.
+type listed struct {
+	ID         string     `json:"id"`
+	OrgID      string     `json:"org_id"`
+	Name       string     `json:"name"`
+	Hint       string     `json:"hint"`
+	Status     string     `json:"status"`
+	UsageCount int64      `json:"usage_count"`
+	LastUsedAt time.Time  `json:"last_used_at"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+}
+
+// list lists the keys of an organization by the command.
+func list(t *testing.T, redisURL, org string) []listed {
+	t.Helper()
+	r := command(t, redisURL, "keys", "list", "--org", org, "--json")
+	if r.Status != 0 {
+		t.Fatalf("keys list: %s", r.Stderr)
+	}
+	var page struct{ Items []listed }
+	must(t, json.Unmarshal([]byte(r.Stdout), &page))
+	return page.Items
+}
+
+// request makes a request without a body.
+func request(t *testing.T, method, url string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest(method, url, nil)
+	must(t, err)
+	return req
+}
+
+var errNoAccessLog = errors.New("the access log has no such line")
