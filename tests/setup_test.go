@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -370,3 +371,29 @@ func request(t *testing.T, method, url string) *http.Request {
 }
 
 var errNoAccessLog = errors.New("the access log has no such line")
+
+// listensBeyondLoopback says on which address beyond loopback some process listens at a TCP port; empty where none does.
+func listensBeyondLoopback(t *testing.T, port string) string {
+	t.Helper()
+	number, err := strconv.Atoi(port)
+	must(t, err)
+	// Addresses stand there as hexadecimal words in the machine's byte order.
+	loopback := []string{"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		must(t, err)
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			if len(fields) < 4 || fields[3] != "0A" {
+				continue
+			}
+			if addr, ok := strings.CutSuffix(fields[1], fmt.Sprintf(":%04X", number)); ok && !slices.Contains(loopback, addr) {
+				return addr
+			}
+		}
+	}
+	return ""
+}
