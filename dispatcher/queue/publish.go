@@ -1,0 +1,73 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+)
+
+// Event is an event to publish.
+type Event struct {
+	Name    string // the event's type, such as "note.finalized"
+	OrgID   string
+	ID      string // the event's own id; empty: the stream id serves, and publishing again is another event
+	Payload []byte // JSON text
+}
+
+// Publish adds an event to the stream and returns the id its deliveries will carry as Webhook-Id: e.ID, or the stream id. Its errors
+// are *config.Error where a rule refuses the event. Whether the payload fits the event is judged when it is delivered.
+func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
+	if err := e.check(); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	if err := q.store.Initialized(ctx); err != nil {
+		return "", storeError(err)
+	}
+	values := []any{store.EventName, e.Name, store.EventOrgID, e.OrgID, store.EventPayload, e.Payload}
+	if e.ID != "" {
+		values = append(values, store.EventID, e.ID)
+	}
+	entry, err := q.store.Client().XAdd(ctx, &redis.XAddArgs{Stream: q.names.Events(), Values: values}).Result()
+	if err != nil {
+		return "", storeError(err)
+	}
+	if e.ID != "" {
+		return e.ID, nil
+	}
+	return entry, nil
+}
+
+func (e Event) check() error {
+	switch {
+	case e.Name == "" || len(e.Name) > 128:
+		return config.Invalid("event", "invalid_event", "name the event, such as note.finalized, in at most 128 characters")
+	case !validID(e.OrgID):
+		return config.Invalid("org_id", "invalid_org_id", "an organization's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+	case e.ID != "" && !validID(e.ID):
+		return config.Invalid("id", "invalid_id", "an event's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+	case !json.Valid(e.Payload) || !strings.HasPrefix(strings.TrimLeft(string(e.Payload), " \t\r\n"), "{"):
+		return config.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
+	}
+	return nil
+}
+
+// validID says whether s can be the id of an organization or an event (contract section 4).
+func validID(s string) bool {
+	if len(s) == 0 || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != ':' && c != '-' {
+			return false
+		}
+	}
+	return true
+}

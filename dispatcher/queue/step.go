@@ -1,0 +1,146 @@
+package queue
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Kind is what a Step does to an event that the process holds.
+type Kind int
+
+// The kinds of steps. Each leaves `held`, but Record, which only counts a failed attempt before an immediate retry.
+const (
+	Deliver Kind = iota
+	Skip
+	Bury
+	Record
+	Delay
+	Park
+	kinds
+)
+
+// Step is one transition of a held event, to be committed.
+type Step struct {
+	Kind     Kind
+	Event    *Taken        // Attempts, LastStatus and LastError as they are to be recorded
+	Reason   string        // Bury: why
+	Delay    time.Duration // Delay: how long from now, by Redis' clock
+	Delivery *Delivery     // the attempt behind the step, for the delivery log; may be nil
+}
+
+var kindScripts = [kinds]*redis.Script{deliverScript, deliverScript, buryScript, failScript, failScript, parkScript}
+
+// Committed is what became of committed steps.
+type Committed struct {
+	Done     []bool // by step: false where the event was not held any more: taken over, or committed by an attempt whose answer was lost
+	Unlogged error  // why delivery log entries were not written, where some were not
+}
+
+// Commit makes steps in one pipeline: one script for each kind, and the delivery log behind them, whose failure is no error of the
+// commit. After an error it may be repeated: each step is guarded by the place that it leaves.
+func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	c, err := p.commit(ctx, steps)
+	if err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
+		for _, s := range kindScripts {
+			if err := s.Load(ctx, p.q.store.Client()).Err(); err != nil {
+				return Committed{}, err
+			}
+		}
+		c, err = p.commit(ctx, steps)
+	}
+	return c, err
+}
+
+func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
+	var by [kinds][]int
+	for i := range steps {
+		by[steps[i].Kind] = append(by[steps[i].Kind], i)
+	}
+	pipe := p.q.store.Client().Pipeline()
+	type part struct {
+		steps []int
+		cmd   *redis.Cmd
+	}
+	var parts []part
+	for kind, all := range by {
+		for len(all) > 0 {
+			n := min(len(all), stepLimit)
+			args := make([]any, 0, 1+n*7)
+			if Kind(kind) == Deliver {
+				args = append(args, "delivered")
+			} else if Kind(kind) == Skip {
+				args = append(args, "skipped")
+			}
+			for _, i := range all[:n] {
+				args = steps[i].append(args)
+			}
+			cmd := kindScripts[kind].EvalSha(ctx, pipe, p.q.keys(), p.q.arguments(p.name, args)...)
+			parts = append(parts, part{all[:n], cmd})
+			all = all[n:]
+		}
+	}
+	var logged []*redis.StringCmd
+	for i := range steps {
+		if steps[i].Delivery != nil {
+			logged = append(logged, p.q.logAttempt(ctx, pipe, steps[i].Event.OrgID, *steps[i].Delivery))
+		}
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	c := Committed{Done: make([]bool, len(steps))}
+	for _, part := range parts {
+		r, err := part.cmd.Slice()
+		if err == nil && len(r) == 0 {
+			err = errReply
+		}
+		m, err := state(r, err, 1)
+		if err != nil {
+			return Committed{}, err
+		}
+		done := list(m[0])
+		for k, i := range part.steps {
+			c.Done[i] = k < len(done) && num(done[k]) == 1
+		}
+	}
+	for _, l := range logged {
+		if err := l.Err(); err != nil {
+			c.Unlogged = err
+		}
+	}
+	return c, nil
+}
+
+// append adds the step's arguments, as its script has them.
+func (s *Step) append(args []any) []any {
+	e := s.Event
+	explicit := ""
+	if e.Explicit {
+		explicit = e.ID
+	}
+	switch s.Kind {
+	case Deliver, Skip:
+		return append(args, e.Entry, e.OrgID, explicit)
+	case Bury:
+		return append(args, e.Entry, s.Reason, e.Attempts, status(e.LastStatus), e.LastError, ms(e.FirstSeen), "")
+	case Park:
+		return append(args, e.Entry, e.OrgID, ms(e.FirstSeen))
+	default:
+		delay := int64(-1)
+		if s.Kind == Delay {
+			delay = s.Delay.Milliseconds()
+		}
+		return append(args, e.Entry, e.Attempts, status(e.LastStatus), e.LastError, ms(e.FirstSeen), delay)
+	}
+}
+
+// status is how a status stands in Redis: empty where no answer came.
+func status(s int) any {
+	if s == 0 {
+		return ""
+	}
+	return s
+}
