@@ -95,6 +95,28 @@ func (p *Process) Terminate() {
 	p.Signal(syscall.SIGTERM)
 }
 
+// Freeze stops the process as SIGSTOP does, and returns once it has really stopped.
+func (p *Process) Freeze() {
+	p.t.Helper()
+	p.Signal(syscall.SIGSTOP)
+	Eventually(p.t, 5*time.Second, func() error {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // no such file system: the signal has to do
+		}
+		if i := strings.LastIndex(string(stat), ") "); i < 0 || !strings.HasPrefix(string(stat)[i+2:], "T") {
+			return errors.New("the process has not stopped yet")
+		}
+		return err
+	})
+}
+
+// Thaw lets a frozen process go on.
+func (p *Process) Thaw() {
+	p.t.Helper()
+	p.Signal(syscall.SIGCONT)
+}
+
 // Wait waits for the end of the process and returns its exit status, -1 where a signal ended it. It fails the test where the process
 // still runs after the time given.
 func (p *Process) Wait(within time.Duration) int {

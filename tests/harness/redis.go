@@ -2,8 +2,6 @@ package harness
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -11,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -205,21 +202,11 @@ func (r *Redis) Restart() {
 // Pause stops the server as SIGSTOP does: connections stand, nothing answers. It returns once the process has really stopped.
 func (r *Redis) Pause() {
 	r.t.Helper()
-	r.proc.Signal(syscall.SIGSTOP)
-	Eventually(r.t, 5*time.Second, func() error {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.proc.PID()))
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // no such file system: the signal has to do
-		}
-		if i := strings.LastIndex(string(stat), ") "); i < 0 || !strings.HasPrefix(string(stat)[i+2:], "T") {
-			return errors.New("the process has not stopped yet")
-		}
-		return err
-	})
+	r.proc.Freeze()
 }
 
 // Resume ends a pause.
 func (r *Redis) Resume() {
 	r.t.Helper()
-	r.proc.Signal(syscall.SIGCONT)
+	r.proc.Thaw()
 }
