@@ -1,0 +1,185 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/keyauth"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+)
+
+// maxCacheTTL bounds how long a key is trusted without asking Redis again; customers are told that a revocation takes 60 seconds at most.
+const maxCacheTTL = 60 * time.Second
+
+var errInvalidPrefix = errors.New("it must not be empty and must hold neither braces nor spaces")
+
+// App is where everything of tenzo-gateway shares one Redis: API keys, their use, and webhooks.
+//
+// Sites need no configuration of it: without the global option `tenzo` it holds with its defaults.
+type App struct {
+	// The Redis that holds keys, webhooks and events: a `redis://`, `rediss://` or `unix://` URL, or the word `embedded` for a server in
+	// this process, for trial, that keeps everything in memory. A password must not stand here literally, as it would show in every dump
+	// of the configuration: use `{env.*}`, `{file.*}` or the URL's parameter `password_file`. Default: `{env.TENZO_REDIS_URL}`.
+	Redis string `json:"redis,omitempty"`
+
+	// What every key in Redis begins with; without braces and spaces. Default: `tenzo:`.
+	KeyPrefix string `json:"key_prefix,omitempty"`
+
+	// How API keys are looked up and remembered.
+	Keys *KeyOptions `json:"keys,omitempty"`
+
+	// Present, this process delivers webhooks, with these options. Default: absent, deliveries are another process' business.
+	Webhooks *WebhookOptions `json:"webhooks,omitempty"`
+
+	core        *core
+	release     func() error // set only while this instance holds a reference of core
+	api         *api.API
+	deliver     *dispatcherSettings // nil without `webhooks`
+	dispatching func() error        // set only while this instance uses a dispatcher; ends that
+	dispatcher  atomic.Pointer[dispatcher.Dispatcher]
+}
+
+// KeyOptions say how API keys are looked up and remembered.
+type KeyOptions struct {
+	// How many verified keys are remembered, in keys. Default: 100000.
+	CacheSize int `json:"cache_size,omitempty"`
+
+	// How long a verified key is trusted without reading it again, counted from before the read; 60s at most. Default: 60s.
+	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
+
+	// How many unknown keys one client address may try before it is slowed down (IPv6: one /64). Default: 100.
+	UnknownKeyBurst int `json:"unknown_key_burst,omitempty"`
+
+	// How many unknown keys a second a client address may try once the burst is spent. Default: 1.
+	UnknownKeyRate float64 `json:"unknown_key_rate,omitempty"`
+
+	// Refuse keys whose checksum is wrong without asking Redis; only where all keys were made by this program. Default: false.
+	RequireChecksum bool `json:"require_checksum,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: idApp, New: func() caddy.Module { return new(App) }}
+}
+
+// Provision checks the options and takes hold of what survives reloads. It dials nothing: `caddy validate` comes here too. Handlers may
+// use the app as soon as this returns, since Caddy starts apps in no particular order.
+func (a *App) Provision(ctx caddy.Context) error {
+	target, err := resolveRedis(a.Redis)
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	if a.KeyPrefix == "" {
+		a.KeyPrefix = store.DefaultPrefix
+	}
+	if !store.ValidPrefix(a.KeyPrefix) {
+		return fmt.Errorf("key_prefix: %w", errInvalidPrefix)
+	}
+	target.prefix = a.KeyPrefix
+	auth, err := a.Keys.options()
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	if a.Webhooks != nil {
+		if a.deliver, err = a.Webhooks.settings(); err != nil {
+			return fmt.Errorf("webhooks: %w", err)
+		}
+	}
+
+	c, release, err := acquireCore(target)
+	if err != nil {
+		return err
+	}
+	a.core, a.release = c, release
+	c.configure(ctx.Slogger().Handler(), auth)
+	if a.api, err = newAPI(c, a.deliver); err != nil {
+		return err
+	}
+	return registerMetrics(ctx.GetMetricsRegistry(), a.Webhooks != nil)
+}
+
+// Start lets the runtime talk to Redis and, with a `webhooks` block, deliver.
+func (a *App) Start() error {
+	if err := a.core.start(); err != nil {
+		return err
+	}
+	if a.deliver == nil {
+		return nil
+	}
+	d, stop, err := a.core.dispatch(a.deliver)
+	if err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	a.dispatching = stop
+	a.dispatcher.Store(d)
+	return nil
+}
+
+// Stop ends this configuration's deliveries. On a reload the new configuration has started by now: where it delivers with the same
+// options the dispatcher goes on undisturbed. Everything else stays usable until Cleanup, since the http app may stop later than this.
+func (a *App) Stop() error {
+	if a.dispatching == nil {
+		return nil
+	}
+	stop := a.dispatching
+	a.dispatching = nil
+	return stop()
+}
+
+// Cleanup gives up this configuration's hold on the runtime. It is also called when Provision failed.
+func (a *App) Cleanup() error {
+	if a.release == nil {
+		return nil
+	}
+	release := a.release
+	a.release = nil
+	return release()
+}
+
+// options turns the configuration into what package keyauth takes; the receiver may be nil.
+func (k *KeyOptions) options() (keyauth.Options, error) {
+	o := keyauth.Options{CacheSize: 100_000, CacheTTL: maxCacheTTL, UnknownKeyBurst: 100, UnknownKeyRate: 1}
+	if k == nil {
+		return o, nil
+	}
+	switch {
+	case k.CacheSize < 0:
+		return o, errors.New("cache_size must be positive")
+	case k.CacheTTL < 0 || time.Duration(k.CacheTTL) > maxCacheTTL:
+		return o, errors.New("cache_ttl must be positive and at most 60s: a revoked key must not work for longer, whatever fails")
+	case k.UnknownKeyBurst < 0:
+		return o, errors.New("unknown_key_burst must be positive")
+	case k.UnknownKeyRate < 0 || math.IsNaN(k.UnknownKeyRate) || math.IsInf(k.UnknownKeyRate, 0):
+		return o, errors.New("unknown_key_rate must be positive")
+	}
+	if k.CacheSize != 0 {
+		o.CacheSize = k.CacheSize
+	}
+	if k.CacheTTL != 0 {
+		o.CacheTTL = time.Duration(k.CacheTTL)
+	}
+	if k.UnknownKeyBurst != 0 {
+		o.UnknownKeyBurst = k.UnknownKeyBurst
+	}
+	if k.UnknownKeyRate != 0 {
+		o.UnknownKeyRate = k.UnknownKeyRate
+	}
+	o.RequireChecksum = k.RequireChecksum
+	return o, nil
+}
+
+// appOf returns the app that ctx's configuration shares, made with its defaults where the configuration has none.
+func appOf(ctx caddy.Context) (*App, error) {
+	m, err := ctx.App(idApp)
+	if err != nil {
+		return nil, fmt.Errorf("getting the tenzo app: %w", err)
+	}
+	return m.(*App), nil
+}

@@ -1,0 +1,125 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/keyauth"
+)
+
+// Auth lets in requests that carry a valid API key, in `Authorization: Bearer tenzo_pk_…` or as the bare value of that header, counts the
+// use of the key, and tells the upstream in `X-Tenzo-Org-Id` and `X-Tenzo-Key-Id` whose request it is. Whatever a client sends under
+// `X-Tenzo-*` is removed.
+//
+// Requests that are let in set these placeholders:
+//
+// Placeholder | Description
+// ------------|---------------
+// `{http.auth.user.id}` | The id of the key
+// `{http.auth.user.org_id}` | The organization that the key belongs to
+// `{http.auth.user.key_name}` | The name of the key
+//
+// Requests that are refused set `{http.vars.tenzo_refusal}` to the code of the refusal, such as `revoked_api_key`; with `pass_errors`, a
+// route for errors may tell them apart by it.
+type Auth struct {
+	// The realm of the challenge in `WWW-Authenticate`. Default: `Tenzo Public API`.
+	Realm string `json:"realm,omitempty"`
+
+	// Hand the client's `Authorization` header on to the upstream; ordinarily it is removed. Default: false.
+	ForwardAuthorization bool `json:"forward_authorization,omitempty"`
+
+	// Leave the body of refusals to the site's error routes (`handle_errors`); status and headers stay the same. Default: false, this
+	// handler writes them as `application/problem+json`.
+	PassErrors bool `json:"pass_errors,omitempty"`
+
+	auth *keyauth.Auth
+}
+
+// Names of request variables.
+const (
+	varKeyID   = "tenzo_key_id"  // set where an API key let the request in
+	varRefusal = "tenzo_refusal" // set where it was refused
+)
+
+// CaddyModule returns the Caddy module information.
+func (Auth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: idAuth, New: func() caddy.Module { return new(Auth) }}
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Every line is optional. Syntax:
+//
+//	tenzo_auth [<matcher>] {
+//	    realm <realm>
+//	    forward_authorization
+//	    pass_errors
+//	}
+func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Err("tenzo_auth takes no arguments beside a matcher")
+	}
+	return parseBlock(d, "tenzo_auth", []option{
+		text("realm", &a.Realm),
+		flag("forward_authorization", &a.ForwardAuthorization),
+		flag("pass_errors", &a.PassErrors),
+	})
+}
+
+// Provision takes the runtime of this configuration's app.
+func (a *Auth) Provision(ctx caddy.Context) error {
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	a.auth = app.core.auth
+	if a.Realm == "" {
+		a.Realm = keyauth.DefaultRealm
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler. The client's claims are removed before anything is decided, so that an error route
+// cannot forward them either.
+func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	ctx := r.Context()
+	values := r.Header["Authorization"]
+	clientIP, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	stripIdentity(r)
+	if !a.ForwardAuthorization {
+		delete(r.Header, "Authorization")
+	}
+
+	verdict := a.auth.Authenticate(ctx, values, clientIP)
+	if verdict.Refusal != nil {
+		return a.refuse(w, r, verdict.Refusal)
+	}
+	key := verdict.Key
+	r.Header[headerOrgID] = []string{key.OrgID}
+	r.Header[headerKeyID] = []string{key.KeyID}
+	caddyhttp.SetVar(ctx, varKeyID, key.KeyID)
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.auth.user.id", key.KeyID)
+		repl.Set("http.auth.user.org_id", key.OrgID)
+		repl.Set("http.auth.user.key_name", key.Name)
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("key_id", key.KeyID))
+		extra.Set(zap.String("org_id", key.OrgID))
+	}
+	return next.ServeHTTP(w, r)
+}
+
+func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, refusal *keyauth.Refusal) error {
+	caddyhttp.SetVar(r.Context(), varRefusal, refusal.Code)
+	if !a.PassErrors {
+		keyauth.WriteRefusal(w, r, refusal, a.Realm)
+		return nil
+	}
+	refusal.SetHeaders(w.Header(), a.Realm)
+	return caddyhttp.Error(refusal.Status, errors.New(refusal.Detail))
+}

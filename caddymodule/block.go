@@ -1,0 +1,155 @@
+package caddymodule
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+// option is one line that may stand in a block of the Caddyfile.
+type option struct {
+	name   string
+	min    int // how many arguments it takes, at least
+	max    int // and at most; many for any number
+	repeat bool
+	set    func(args []string) error          // gets the arguments
+	block  func(d *caddyfile.Dispenser) error // or parses a block of its own
+}
+
+// many is the max of an option that takes any number of arguments.
+const many = 1 << 20
+
+// parseBlock parses the block of what, in which options may stand, each once unless it repeats. What is not among them, stands twice or
+// has a wrong number of arguments is an error that says what is allowed.
+func parseBlock(d *caddyfile.Dispenser, what string, options []option) error {
+	seen := map[string]bool{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		o, ok := find(options, name)
+		if !ok {
+			return d.Errf("%s has no option '%s': %s", what, name, allowed(options))
+		}
+		if seen[name] && !o.repeat {
+			return d.Errf("the option '%s' of %s stands twice", name, what)
+		}
+		seen[name] = true
+		if o.block != nil {
+			if d.NextArg() {
+				return d.Errf("the option '%s' of %s takes a block and no arguments", name, what)
+			}
+			if err := o.block(d); err != nil {
+				return err
+			}
+			continue
+		}
+		args := d.RemainingArgs()
+		if len(args) < o.min || len(args) > o.max {
+			return d.Errf("the option '%s' of %s takes %s, not %d", name, what, o.arity(), len(args))
+		}
+		if err := o.set(args); err != nil {
+			return d.Errf("the option '%s' of %s: %v", name, what, err)
+		}
+	}
+	return nil
+}
+
+func find(options []option, name string) (option, bool) {
+	for _, o := range options {
+		if o.name == name {
+			return o, true
+		}
+	}
+	return option{}, false
+}
+
+// allowed is the sentence that names the options.
+func allowed(options []option) string {
+	if len(options) == 0 {
+		return "it has no options"
+	}
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = o.name
+	}
+	return "its options are " + strings.Join(names, ", ")
+}
+
+func (o option) arity() string {
+	switch {
+	case o.max == 0:
+		return "no arguments"
+	case o.max == many:
+		return fmt.Sprintf("at least %d arguments", o.min)
+	case o.min == o.max && o.min == 1:
+		return "one argument"
+	case o.min == o.max:
+		return fmt.Sprintf("%d arguments", o.min)
+	}
+	return fmt.Sprintf("%d to %d arguments", o.min, o.max)
+}
+
+// The setters below make options of one value; each refuses what cannot be read.
+
+func text(name string, into *string) option {
+	return option{name: name, min: 1, max: 1, set: func(args []string) error { *into = args[0]; return nil }}
+}
+
+func flag(name string, into *bool) option {
+	return option{name: name, set: func([]string) error { *into = true; return nil }}
+}
+
+func texts(name string, into *[]string) option {
+	return option{name: name, min: 1, max: many, set: func(args []string) error { *into = args; return nil }}
+}
+
+// count reads a number above zero.
+func count(name string, into *int) option {
+	return option{name: name, min: 1, max: 1, set: func(args []string) error {
+		n, err := strconv.Atoi(args[0])
+		if err != nil || n < 1 {
+			return fmt.Errorf("'%s' is no whole number above 0", args[0])
+		}
+		*into = n
+		return nil
+	}}
+}
+
+// span reads a time span above zero.
+func span(name string, into *caddy.Duration) option {
+	return option{name: name, min: 1, max: 1, set: func(args []string) error {
+		v, err := parseSpan(args[0])
+		if err != nil {
+			return err
+		}
+		if v == 0 {
+			return fmt.Errorf("'%s' is no time span above 0", args[0])
+		}
+		*into = v
+		return nil
+	}}
+}
+
+// size reads a number of bytes above zero, such as 1MiB.
+func size(name string, into *int64) option {
+	return option{name: name, min: 1, max: 1, set: func(args []string) error {
+		n, err := humanize.ParseBytes(args[0])
+		if err != nil || n < 1 || n > 1<<50 {
+			return fmt.Errorf("'%s' is no size above 0, such as 1MiB", args[0])
+		}
+		*into = int64(n)
+		return nil
+	}}
+}
+
+// parseSpan reads a time span such as 500ms, 35s or 30d; negative ones are refused.
+func parseSpan(s string) (caddy.Duration, error) {
+	v, err := caddy.ParseDuration(s)
+	if err != nil || v < 0 {
+		return 0, fmt.Errorf("'%s' is no time span, such as 500ms, 35s or 30d", s)
+	}
+	return caddy.Duration(v), nil
+}

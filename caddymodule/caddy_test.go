@@ -1,0 +1,204 @@
+package caddymodule
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// Caddy is one per process, so no test here is parallel.
+
+// adapt turns a Caddyfile into JSON.
+func adapt(t *testing.T, caddyfile string) []byte {
+	t.Helper()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatalf("adapting: %v", err)
+	}
+	return config
+}
+
+// load makes a Caddyfile the running configuration; loading again is a reload. Everything ends with the test.
+func load(t *testing.T, caddyfile string) {
+	t.Helper()
+	stopAtEnd(t)
+	if err := caddy.Load(adapt(t, caddyfile), true); err != nil {
+		t.Fatalf("loading: %v", err)
+	}
+}
+
+var stopping sync.Map // by test: whether it will stop Caddy
+
+func stopAtEnd(t *testing.T) {
+	if _, set := stopping.LoadOrStore(t.Name(), true); set {
+		return
+	}
+	t.Cleanup(func() {
+		stopping.Delete(t.Name())
+		stopCaddy(t)
+	})
+}
+
+// stopCaddy stops what runs, and what former configurations left behind.
+func stopCaddy(t *testing.T) {
+	t.Helper()
+	if err := caddy.Stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	finishTeardowns(ctx)
+	if ctx.Err() != nil {
+		t.Error("what former configurations used did not end in time")
+	}
+	closeEmbedded(ctx)
+}
+
+// startStore starts a marked Redis, and names it in the environment as operators do.
+func startStore(t *testing.T) *harness.Redis {
+	t.Helper()
+	r := harness.StartRedis(t)
+	r.Mark()
+	t.Setenv("TENZO_REDIS_URL", r.URL())
+	return r
+}
+
+// openStore opens the Redis that the environment names.
+func openStore(t *testing.T, url string) *store.Store {
+	t.Helper()
+	st, err := store.Open(store.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	return st
+}
+
+// createKey makes an API key of an organization.
+func createKey(t *testing.T, r *harness.Redis, org string) config.CreatedKey {
+	t.Helper()
+	key, err := config.NewKeys(openStore(t, r.URL())).Create(t.Context(), org, config.NewKey{Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// upstream is a server that keeps what it was asked.
+type upstream struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests []seen
+}
+
+// seen is a request as the upstream saw it, its trailers included.
+type seen struct {
+	header, trailer http.Header
+	body            string
+}
+
+func startUpstream(t *testing.T) *upstream {
+	t.Helper()
+	u := new(upstream)
+	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		u.mu.Lock()
+		u.requests = append(u.requests, seen{r.Header.Clone(), r.Trailer.Clone(), string(body)})
+		u.mu.Unlock()
+		_, _ = io.WriteString(w, "from upstream")
+	}))
+	t.Cleanup(u.Close)
+	return u
+}
+
+func (u *upstream) addr() string { return u.Listener.Addr().String() }
+
+// last returns the latest request and forgets all.
+func (u *upstream) last(t *testing.T) seen {
+	t.Helper()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.requests) != 1 {
+		t.Fatalf("the upstream saw %d requests, want 1", len(u.requests))
+	}
+	r := u.requests[0]
+	u.requests = nil
+	return r
+}
+
+func (u *upstream) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.requests)
+}
+
+// client is an HTTP client whose connections end with the test.
+func client(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{DisableCompression: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+}
+
+// get asks for a URL with a key (none where empty).
+func get(t *testing.T, c *http.Client, url, key string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		request.Header.Set("Authorization", "Bearer "+key)
+	}
+	response, err := c.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+// raw sends bytes over a connection of its own and returns the answer.
+func raw(t *testing.T, addr, request string) string {
+	t.Helper()
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("reading the answer: %v after %q", err, answer)
+	}
+	return string(answer)
+}
+
+// lines joins an HTTP request's lines.
+func lines(l ...string) string { return strings.Join(l, "\r\n") }
+
+// port is the port of an address.
+func port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr)
+	return p
+}

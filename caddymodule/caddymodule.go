@@ -1,0 +1,97 @@
+// Package caddymodule is what Caddy sees of tenzo-gateway: the app `tenzo` and its global option, the handlers that check API keys, the
+// health endpoints, Developer Tools, and the commands.
+//
+// Everything that must outlive a configuration reload (the connection to Redis, cached keys, counts not flushed yet, deliveries under way)
+// is held by the runtime (runtime.go) in pools that count their users; the modules here are thin and made anew with every configuration.
+//
+// This file is the table of contents: every registration and every interface guard stands here.
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/command"
+)
+
+// BinaryName is what the program is called in its own help.
+const BinaryName = "tenzo-gateway"
+
+// Module ids (contract section 8).
+const (
+	idApp            = "tenzo"
+	idAuth           = "http.handlers.tenzo_auth"
+	idStrip          = "http.handlers.tenzo_strip"
+	idDeveloperTools = "http.handlers.tenzo_developer_tools"
+	idHealth         = "http.handlers.tenzo_health"
+	idAdmin          = "admin.api.tenzo"
+)
+
+func init() {
+	caddy.CustomBinaryName = BinaryName
+	caddy.CustomVersion = version()
+	caddy.CustomLongDescription = longDescription
+
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(Auth{})
+	caddy.RegisterModule(Strip{})
+	caddy.RegisterModule(DeveloperTools{})
+	caddy.RegisterModule(Health{})
+	caddy.RegisterModule(Admin{})
+
+	httpcaddyfile.RegisterGlobalOption("tenzo", parseGlobalOption)
+	httpcaddyfile.RegisterHandlerDirective("tenzo_auth", parseDirective[Auth])
+	httpcaddyfile.RegisterHandlerDirective("tenzo_strip", parseDirective[Strip])
+	httpcaddyfile.RegisterHandlerDirective("tenzo_developer_tools", parseDirective[DeveloperTools])
+	httpcaddyfile.RegisterHandlerDirective("tenzo_health", parseDirective[Health])
+
+	// Anchors must be standard directives, and the one registered later stands first: tenzo_strip comes before tenzo_auth, or it would
+	// remove the organization that tenzo_auth has just verified.
+	httpcaddyfile.RegisterDirectiveOrder("tenzo_auth", httpcaddyfile.After, "basic_auth")
+	httpcaddyfile.RegisterDirectiveOrder("tenzo_strip", httpcaddyfile.After, "basic_auth")
+	httpcaddyfile.RegisterDirectiveOrder("tenzo_developer_tools", httpcaddyfile.Before, "respond")
+	httpcaddyfile.RegisterDirectiveOrder("tenzo_health", httpcaddyfile.Before, "respond")
+
+	for _, c := range command.All(version()) {
+		caddycmd.RegisterCommand(caddycmd.Command{Name: c.Name, Usage: c.Usage, Short: c.Short, Long: c.Long, CobraFunc: c.Setup})
+	}
+
+	caddy.OnExit(finishTeardowns)
+	caddy.OnExit(closeEmbedded) // hooks run in this order
+}
+
+const longDescription = `tenzo-gateway is Caddy with one more module compiled in: it stands in front of Tenzo's Public API, lets in requests
+that carry a valid API key, counts the use of each key, and hands them to the upstream with the identity of the organization. In the same
+process, or as a companion process (dispatch), it delivers webhooks from a Redis stream.
+
+To try it: ./xcaddy.sh run. Its own commands are init, keys, webhook, events and dispatch; all others are Caddy's.`
+
+// Interface guards
+var (
+	_ caddy.App             = (*App)(nil)
+	_ caddy.Provisioner     = (*App)(nil)
+	_ caddy.CleanerUpper    = (*App)(nil)
+	_ caddyfile.Unmarshaler = (*App)(nil)
+
+	_ caddy.Provisioner           = (*Auth)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Auth)(nil)
+	_ caddyfile.Unmarshaler       = (*Auth)(nil)
+
+	_ caddyhttp.MiddlewareHandler = (*Strip)(nil)
+	_ caddyfile.Unmarshaler       = (*Strip)(nil)
+
+	_ caddy.Provisioner           = (*DeveloperTools)(nil)
+	_ caddy.Validator             = (*DeveloperTools)(nil)
+	_ caddyhttp.MiddlewareHandler = (*DeveloperTools)(nil)
+	_ caddyfile.Unmarshaler       = (*DeveloperTools)(nil)
+
+	_ caddy.Provisioner           = (*Health)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Health)(nil)
+	_ caddyfile.Unmarshaler       = (*Health)(nil)
+
+	_ caddy.Provisioner = (*Admin)(nil)
+	_ caddy.AdminRouter = (*Admin)(nil)
+)

@@ -1,0 +1,215 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/health"
+	"github.com/tenzo-ai/tenzo-gateway/config/changes"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+)
+
+func dispatchCommand(version string) Command {
+	return Command{
+		Name:  "dispatch",
+		Usage: "[--listen localhost:2020] [options of webhooks]",
+		Short: "Delivers webhooks, as a companion process without a Caddyfile",
+		Long: `Delivers webhooks until it gets SIGTERM or SIGINT. It then takes nothing new, finishes what is in flight within --grace-period, and hands
+the rest over. Several may run at once, beside gateways that deliver too: they share the work. The flags are the options of the block
+webhooks of a Caddyfile. /metrics, /livez and /readyz are served on --listen.`,
+		Setup: func(cmd *cobra.Command) {
+			f := new(storeFlags)
+			f.register(cmd)
+			d := newDispatchFlags(cmd)
+			cmd.Args = cobra.NoArgs
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+				options, err := d.options()
+				if err != nil {
+					return err
+				}
+				options.Version = version
+				options.Logger = newLogger(cmd.ErrOrStderr())
+				ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
+				defer stop()
+				return dispatch(ctx, f, options, d.listen)
+			}
+		},
+	}
+}
+
+// dispatchFlags are the options of the block webhooks as flags.
+type dispatchFlags struct {
+	listen      string
+	o           dispatcher.Options // with the defaults; flags write here
+	policy      policyFlags
+	backoff     spansFlag
+	timeout     spanFlag
+	retention   spanFlag
+	grace       spanFlag
+	bytes       sizeFlag
+	payload     sizeFlag
+	passMembers []string
+}
+
+func newDispatchFlags(cmd *cobra.Command) *dispatchFlags {
+	o := dispatcher.Defaults()
+	d := &dispatchFlags{
+		o: o, backoff: o.RetryBackoff, timeout: spanFlag(o.Timeout), retention: spanFlag(o.DeadRetention),
+		grace: spanFlag(o.GracePeriod), bytes: sizeFlag(o.MaxInFlightBytes), payload: sizeFlag(o.MaxPayload),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&d.listen, "listen", "localhost:2020", "`address` of /metrics, /livez and /readyz")
+	flags.Var(&d.backoff, "retry-backoff", "the earliest moment of each retry after the failure before it; three at most")
+	flags.Var(&d.timeout, "timeout", "how long one attempt may take")
+	flags.IntVar(&d.o.EndpointConcurrency, "endpoint-concurrency", o.EndpointConcurrency, "how many attempts may be in flight to one organization's endpoint")
+	flags.IntVar(&d.o.MaxInFlight, "max-in-flight", o.MaxInFlight, "how many events are held in memory")
+	flags.Var(&d.bytes, "max-in-flight-bytes", "how many bytes of payload are held in memory")
+	flags.Var(&d.payload, "max-payload", "how large a payload may be as published")
+	flags.Var(&d.retention, "dead-retention", "how long dead events are kept")
+	flags.IntVar(&d.o.DeadLimit, "dead-limit", o.DeadLimit, "how many dead events are kept; the oldest go first")
+	flags.StringArrayVar(&d.passMembers, "pass-members", nil, "further members that may leave, as `event=path,path`; repeatable")
+	flags.StringArrayVar(&d.o.PassEvents, "pass-event", nil, "a further `event`, whose payload leaves as published; repeatable")
+	flags.Var(&d.grace, "grace-period", "how long a shutdown waits for deliveries under way")
+	d.policy.register(cmd)
+	return d
+}
+
+// options are the dispatcher's, as the flags have them.
+func (d *dispatchFlags) options() (dispatcher.Options, error) {
+	o := d.o
+	o.RetryBackoff, o.Timeout, o.DeadRetention, o.GracePeriod = d.backoff, time.Duration(d.timeout), time.Duration(d.retention), time.Duration(d.grace)
+	o.MaxInFlightBytes, o.MaxPayload = int64(d.bytes), int(d.payload)
+	o.AllowHTTP, o.CAFile = d.policy.allowHTTP, d.policy.caFile
+	var err error
+	if o.AllowNetworks, err = d.policy.networks(); err != nil {
+		return o, err
+	}
+	for _, s := range d.passMembers {
+		event, paths, found := strings.Cut(s, "=")
+		if !found || event == "" || paths == "" {
+			return o, fmt.Errorf("--pass-members: %q is not event=path,path, such as note.finalized=meeting.location", s)
+		}
+		if o.PassMembers == nil {
+			o.PassMembers = map[string][]string{}
+		}
+		o.PassMembers[event] = append(o.PassMembers[event], strings.Split(paths, ",")...)
+	}
+	return o, o.Validate()
+}
+
+// dispatch delivers until ctx is done, and returns once everything it started has ended.
+func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen string) error {
+	redisMetrics := store.NewMetrics()
+	o.Metrics = dispatcher.NewMetrics()
+	st, err := f.open(o.Logger, redisMetrics)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	monitor := store.NewMonitor(st, o.Logger)
+	follower := changes.New(st, o.Logger)
+	d, err := dispatcher.New(st, follower, o)
+	if err != nil {
+		return err
+	}
+
+	registry := prometheus.NewPedanticRegistry()
+	all := []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector()}
+	for _, c := range append(append(all, redisMetrics.Collectors()...), o.Metrics.Collectors()...) {
+		if err := registry.Register(c); err != nil {
+			return err
+		}
+	}
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	server := serveStatus(listener, registry, func() health.Report { return report(ctx, d) }, o.Logger)
+
+	// The dispatcher ends first, while Redis is still watched and followed for it; then they do.
+	background, cancel := context.WithCancel(context.Background())
+	var loops sync.WaitGroup
+	for _, loop := range []func(context.Context){monitor.Run, follower.Run} {
+		loops.Go(func() { loop(background) })
+	}
+	o.Logger.Info("delivering webhooks", "version", o.Version, "redis", st.Where(), "listen", listener.Addr().String())
+	d.Run(ctx) // its end by ctx is graceful
+	o.Logger.Info("stopped delivering webhooks")
+	cancel()
+	loops.Wait()
+	return server.close()
+}
+
+// report is what /readyz says of the process.
+func report(ctx context.Context, d *dispatcher.Dispatcher) health.Report {
+	if ctx.Err() != nil {
+		return health.Report{Problems: map[string]string{"process": "is shutting down"}}
+	}
+	ready := d.Ready()
+	return health.Report{Ready: ready.OK, Problems: ready.Problems}
+}
+
+// statusServer serves metrics and health.
+type statusServer struct {
+	http *http.Server
+	done chan error // gets what Serve returned
+}
+
+func serveStatus(l net.Listener, registry *prometheus.Registry, report func() health.Report, logger *slog.Logger) *statusServer {
+	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	s := &statusServer{done: make(chan error, 1), http: &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/metrics":
+				metrics.ServeHTTP(w, r)
+			case health.Serve(w, r, report):
+			default:
+				http.NotFound(w, r)
+			}
+		}),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}}
+	go func() { s.done <- s.http.Serve(l) }()
+	return s
+}
+
+// close ends the server and waits for it; a scrape under way has a second.
+func (s *statusServer) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// newLogger writes JSON lines, or text where a person reads.
+func newLogger(w io.Writer) *slog.Logger {
+	if isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, nil))
+	}
+	return slog.New(slog.NewJSONHandler(w, nil))
+}

@@ -1,0 +1,236 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+)
+
+func eventsCommand() Command {
+	return Command{
+		Name:  "events",
+		Usage: "publish|dead|status",
+		Short: "Publishes events, lists and replays dead ones, shows the books",
+		Long:  "Publishes webhook events, lists and replays those that were given up, and shows the books that must balance.",
+		Setup: func(cmd *cobra.Command) {
+			f := new(storeFlags)
+			f.register(cmd)
+			dead := &cobra.Command{Use: "dead list|replay", Short: "Lists and replays events that were given up"}
+			group(dead, deadList(f), deadReplay(f))
+			group(cmd, eventsPublish(f), dead, eventsStatus(f))
+		},
+	}
+}
+
+func eventsPublish(f *storeFlags) *cobra.Command {
+	var org, event, id string
+	cmd := &cobra.Command{
+		Use:   "publish --org ORG --event EVENT [--id ID] FILE|-",
+		Short: "Publishes an event from a file or standard input",
+		Long: `Publishes an event, whose payload is a JSON object in a file or on standard input. With --id, publishing it again within 24 hours of
+its delivery delivers it once; without, each is an event of its own.`,
+		Example: "  tenzo-gateway events publish --org acme --event note.finalized --id note_123 note.json",
+		Args:    exactly(1, "one file, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOrg(org); err != nil {
+				return err
+			}
+			payload, err := readSource(cmd.InOrStdin(), args[0])
+			if err != nil {
+				return err
+			}
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				published, err := call(ctx, func(ctx context.Context) (string, error) {
+					return queue.New(st, queue.Options{}).Publish(ctx, queue.Event{Name: event, OrgID: org, ID: id, Payload: payload})
+				})
+				if err != nil {
+					return err
+				}
+				if f.json {
+					return printJSON(cmd, struct {
+						ID    string `json:"id"`
+						Event string `json:"event"`
+						OrgID string `json:"org_id"`
+					}{published, event, org})
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Published %s for %s; its Webhook-Id is %s.\n", event, org, published)
+				return err
+			})
+		},
+	}
+	orgFlag(cmd, &org)
+	cmd.Flags().StringVar(&event, "event", "", "the event's `type`, such as note.finalized (required)")
+	cmd.Flags().StringVar(&id, "id", "", "the event's own `id`, unique within the organization; it becomes the Webhook-Id")
+	_ = cmd.MarkFlagRequired("event") // the flag exists
+	return cmd
+}
+
+func eventsStatus(f *storeFlags) *cobra.Command {
+	var accept bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Shows the books; exits 1 where they do not balance",
+		Long: `Shows the books. At any moment published + replayed = delivered + skipped + dead + duplicate + waiting; what is missing on the right is
+the difference: events that somebody deleted or trimmed. It stays, and this command exits 1, until it is written off with --accept.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				q := queue.New(st, queue.Options{})
+				var writtenOff int64
+				books, err := call(ctx, func(ctx context.Context) (b queue.Books, err error) {
+					if !accept {
+						return q.Books(ctx)
+					}
+					writtenOff, b, err = q.AcceptDifference(ctx)
+					return b, err
+				})
+				if err != nil {
+					return err
+				}
+				if err := showBooks(cmd, f.json, books, accept, writtenOff); err != nil {
+					return err
+				}
+				if books.Difference != 0 {
+					return fmt.Errorf("the books do not balance: %d events are missing", books.Difference)
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&accept, "accept", false, "write the difference off")
+	return cmd
+}
+
+func showBooks(cmd *cobra.Command, asJSON bool, b queue.Books, accept bool, writtenOff int64) error {
+	if asJSON {
+		view := struct {
+			Published  int64  `json:"published"`
+			Replayed   int64  `json:"replayed"`
+			Delivered  int64  `json:"delivered"`
+			Skipped    int64  `json:"skipped"`
+			Dead       int64  `json:"dead"`
+			Duplicate  int64  `json:"duplicate"`
+			Waiting    int64  `json:"waiting"`
+			Difference int64  `json:"difference"`
+			WrittenOff *int64 `json:"written_off,omitempty"`
+		}{b.Published, b.Replayed, b.Delivered, b.Skipped, b.Dead, b.Duplicate, b.Waiting, b.Difference, nil}
+		if accept {
+			view.WrittenOff = &writtenOff
+		}
+		return printJSON(cmd, view)
+	}
+	if accept {
+		fmt.Fprintf(cmd.OutOrStdout(), "Wrote off a difference of %d.\n\n", writtenOff)
+	}
+	difference := green
+	if b.Difference != 0 {
+		difference = red
+	}
+	t := table{headings: []string{"BOOKS", "EVENTS", ""}, right: map[int]bool{1: true}}
+	for _, row := range []struct {
+		name  string
+		n     int64
+		style style
+		what  string
+	}{
+		{"published", b.Published, plain, "by producers"},
+		{"replayed", b.Replayed, plain, "dead events sent again"},
+		{"delivered", b.Delivered, plain, "acknowledged by the endpoint"},
+		{"skipped", b.Skipped, plain, "no active webhook"},
+		{"dead", b.Dead, plain, "given up; see events dead list"},
+		{"duplicate", b.Duplicate, plain, "published again under the same id"},
+		{"waiting", b.Waiting, plain, "not finished yet"},
+		{"difference", b.Difference, difference, "must be 0"},
+	} {
+		t.add(cell{row.name, bold}, cell{strconv.FormatInt(row.n, 10), row.style}, cell{row.what, dim})
+	}
+	return t.print(cmd.OutOrStdout())
+}
+
+func deadList(f *storeFlags) *cobra.Command {
+	var (
+		org   string
+		limit int
+	)
+	cmd := &cobra.Command{
+		Use:   "list [--org ORG]",
+		Short: "Lists events that were given up, newest first",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if org != "" {
+				if err := checkOrg(org); err != nil {
+					return err
+				}
+			}
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				q := queue.New(st, queue.Options{})
+				list, more, err := collect(ctx, limit, func(ctx context.Context, limit int, cursor string) (config.Page[queue.DeadLetter], error) {
+					return q.DeadLetters(ctx, org, limit, cursor)
+				})
+				if err != nil {
+					return err
+				}
+				if f.json {
+					return printDead(cmd, list)
+				}
+				if err := showDead(cmd.OutOrStdout(), list); err != nil {
+					return err
+				}
+				return sayMore(cmd, more)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&org, "org", "", "only those of the organization with this `id`")
+	limitFlag(cmd, &limit)
+	return cmd
+}
+
+// printDead prints dead events as JSON, under the names that they have in Redis; payload is the JSON text as published.
+func printDead(cmd *cobra.Command, list []queue.DeadLetter) error {
+	type view struct {
+		ID          string     `json:"id"`
+		Event       string     `json:"event"`
+		OrgID       string     `json:"org_id"`
+		Payload     string     `json:"payload"`
+		PublishedAt *time.Time `json:"published_at"`
+		Reason      string     `json:"reason"`
+		Attempts    int        `json:"attempts"`
+		LastStatus  *int       `json:"last_status"`
+		LastError   *string    `json:"last_error"`
+		FirstSeenAt *time.Time `json:"first_seen_at"`
+		DeadAt      *time.Time `json:"dead_at"`
+	}
+	views := make([]view, len(list))
+	for i, d := range list {
+		views[i] = view{
+			d.ID, d.Event, d.OrgID, string(d.Payload), timeOrNull(d.PublishedAt), d.Reason, d.Attempts,
+			orNull(d.LastStatus), orNull(d.LastError), timeOrNull(d.FirstSeenAt), timeOrNull(d.DeadAt),
+		}
+	}
+	return printItems(cmd, views)
+}
+
+func showDead(w io.Writer, list []queue.DeadLetter) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "There are no dead events.")
+		return err
+	}
+	t := table{headings: []string{"GIVEN UP", "ORGANIZATION", "EVENT", "ID", "REASON", "ATTEMPTS", "STATUS", "LAST ERROR"}, right: map[int]bool{5: true}}
+	for _, d := range list {
+		status := "-"
+		if d.LastStatus != 0 {
+			status = strconv.Itoa(d.LastStatus)
+		}
+		t.add(cell{text: instant(d.DeadAt, "unknown")}, cell{text: d.OrgID}, cell{text: d.Event}, cell{d.ID, bold}, cell{d.Reason, yellow},
+			cell{text: strconv.Itoa(d.Attempts)}, cell{text: status}, cell{text: d.LastError})
+	}
+	return t.print(w)
+}

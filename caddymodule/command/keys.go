@@ -1,0 +1,206 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+)
+
+func keysCommand() Command {
+	return Command{
+		Name:  "keys",
+		Usage: "create|list|revoke",
+		Short: "Creates, lists and revokes API keys",
+		Long:  "Creates, lists and revokes the API keys of organizations.",
+		Setup: func(cmd *cobra.Command) {
+			f := new(storeFlags)
+			f.register(cmd)
+			group(cmd, keysCreate(f), keysList(f), keysRevoke(f))
+		},
+	}
+}
+
+// keyView is a key as JSON, under the names that it has in Redis (contract section 4).
+type keyView struct {
+	ID        string     `json:"id"`
+	OrgID     string     `json:"org_id"`
+	Name      string     `json:"name"`
+	Hint      string     `json:"hint"`
+	CreatedAt *time.Time `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	RevokedAt *time.Time `json:"revoked_at"`
+}
+
+func viewKey(k config.Key) keyView {
+	return keyView{
+		ID: k.ID, OrgID: k.OrgID, Name: k.Name, Hint: k.Hint,
+		CreatedAt: timeOrNull(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt), RevokedAt: timeOrNull(k.RevokedAt),
+	}
+}
+
+func keysCreate(f *storeFlags) *cobra.Command {
+	var org, name, expires string
+	cmd := &cobra.Command{
+		Use:   "create --org ORG --name NAME [--expires TIME|SPAN]",
+		Short: "Makes an API key and shows it, once",
+		Long: `Makes an API key and shows it, this one time: it is stored nowhere, only its SHA-256 is.
+
+--expires takes a time with its zone or a span from now on: 2027-01-01T00:00:00Z, 90d, 12h.`,
+		Example: "  tenzo-gateway keys create --org acme --name 'CRM import' --expires 90d",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOrg(org); err != nil {
+				return err
+			}
+			expiresAt, err := parseExpiry(expires, time.Now())
+			if err != nil {
+				return fmt.Errorf("--expires: %w", err)
+			}
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				created, err := call(ctx, func(ctx context.Context) (config.CreatedKey, error) {
+					return config.NewKeys(st).Create(ctx, org, config.NewKey{Name: name, ExpiresAt: expiresAt})
+				})
+				if err != nil {
+					return err
+				}
+				if f.json {
+					return printJSON(cmd, struct {
+						keyView
+						Key string `json:"key"`
+					}{viewKey(created.Key), created.Secret})
+				}
+				return showCreated(cmd.OutOrStdout(), created)
+			})
+		},
+	}
+	orgFlag(cmd, &org)
+	cmd.Flags().StringVar(&name, "name", "", "what people call the key, 1 to 100 characters (required)")
+	cmd.Flags().StringVar(&expires, "expires", "", "when it stops working: a `time` with its zone, or a span such as 90d (default never)")
+	_ = cmd.MarkFlagRequired("name") // the flag exists
+	return cmd
+}
+
+func showCreated(w io.Writer, k config.CreatedKey) error {
+	fmt.Fprintf(w, "%s\n\n    %s\n\n", paint(w, bold, "The API key, which is shown this once and stored nowhere:"), k.Secret)
+	fields(w,
+		[2]string{"id", k.ID},
+		[2]string{"organization", k.OrgID},
+		[2]string{"name", k.Name},
+		[2]string{"created", instant(k.CreatedAt, "")},
+		[2]string{"expires", instant(k.ExpiresAt, "never")},
+	)
+	_, err := fmt.Fprintf(w, "\nUse it in the Authorization header of each request, with your gateway's address:\n\n"+
+		"    curl -H 'Authorization: Bearer %s' http://localhost:8080/\n\n"+
+		"To revoke it: tenzo-gateway keys revoke %s\n", k.Secret, k.ID)
+	return err
+}
+
+func keysList(f *storeFlags) *cobra.Command {
+	var org string
+	cmd := &cobra.Command{
+		Use:   "list --org ORG",
+		Short: "Lists an organization's API keys, newest first, with their use",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOrg(org); err != nil {
+				return err
+			}
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				keys := config.NewKeys(st)
+				list, _, err := collect(ctx, 0, func(ctx context.Context, limit int, cursor string) (config.Page[config.ListedKey], error) {
+					return keys.List(ctx, org, limit, cursor)
+				})
+				if err != nil {
+					return err
+				}
+				if f.json {
+					return printKeys(cmd, list)
+				}
+				return showKeys(cmd.OutOrStdout(), org, list, time.Now())
+			})
+		},
+	}
+	orgFlag(cmd, &org)
+	return cmd
+}
+
+func printKeys(cmd *cobra.Command, list []config.ListedKey) error {
+	type listedView struct {
+		keyView
+		UsageCount int64      `json:"usage_count"`
+		LastUsedAt *time.Time `json:"last_used_at"`
+		Status     string     `json:"status"`
+	}
+	views := make([]listedView, len(list))
+	for i, k := range list {
+		views[i] = listedView{viewKey(k.Key), k.Count, timeOrNull(k.LastUsedAt), k.Status}
+	}
+	return printItems(cmd, views)
+}
+
+func showKeys(w io.Writer, org string, list []config.ListedKey, now time.Time) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintf(w, "%s has no API keys. To make one: tenzo-gateway keys create --org %[1]s --name NAME\n", org)
+		return err
+	}
+	styles := map[string]style{config.StatusActive: green, config.StatusExpired: yellow, config.StatusRevoked: red}
+	t := table{headings: []string{"STATUS", "NAME", "KEY", "ID", "CREATED", "EXPIRES", "USED", "LAST USED"}, right: map[int]bool{6: true}}
+	for _, k := range list {
+		t.add(cell{k.Status, styles[k.Status]}, cell{k.Name, bold}, cell{text: k.Hint}, cell{text: k.ID},
+			cell{text: instant(k.CreatedAt, "unknown")}, cell{text: instant(k.ExpiresAt, "never")},
+			cell{text: strconv.FormatInt(k.Count, 10)}, cell{text: ago(k.LastUsedAt, now, "never")})
+	}
+	return t.print(w)
+}
+
+func keysRevoke(f *storeFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke KEY_ID",
+		Short: "Revokes an API key, for good",
+		Long: `Revokes the API key with this id (not the key itself), for good: nothing reactivates it. Gateways learn of it within milliseconds;
+one that cannot reach Redis goes on letting the key in for 60 seconds at most. Revoking again announces it again.`,
+		Args: exactly(1, "the id of the key"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+				defer cancel()
+				key, replicated, err := config.NewKeys(st).Revoke(ctx, "", args[0])
+				if err != nil {
+					return err
+				}
+				if f.json {
+					return printJSON(cmd, struct {
+						keyView
+						Replicated string `json:"replicated"`
+					}{viewKey(key), replicatedWords[replicated].json})
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s of %s (%s). %s\n", key.ID, key.OrgID, printable(key.Name), replicatedWords[replicated].text)
+				return err
+			})
+		},
+	}
+}
+
+// replicatedWords say what is known of replicas after a revocation.
+var replicatedWords = map[config.Replicated]struct{ json, text string }{
+	config.NoReplica:    {"no_replica", "It holds everywhere within 60 seconds, ordinarily at once."},
+	config.OnReplica:    {"yes", "A replica has it, too; it holds everywhere within 60 seconds, ordinarily at once."},
+	config.NotOnReplica: {"not_confirmed", "No replica confirmed it within a second: if the primary fails now, it may be undone. Run the command again later to be sure."},
+}
+
+// exactly requires n arguments and says what they are.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}

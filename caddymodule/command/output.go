@@ -1,0 +1,189 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/rivo/uniseg"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// printJSON prints v as one JSON object on a line of its own.
+func printJSON(cmd *cobra.Command, v any) error {
+	encoder := json.NewEncoder(cmd.OutOrStdout())
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// items is how a list looks in JSON.
+type items[T any] struct {
+	Items []T `json:"items"`
+}
+
+// printItems prints a list as JSON; an empty one is [] and not null.
+func printItems[T any](cmd *cobra.Command, list []T) error {
+	if list == nil {
+		list = []T{}
+	}
+	return printJSON(cmd, items[T]{list})
+}
+
+// A style is how a cell looks on a terminal; elsewhere it is plain.
+type style string
+
+const (
+	plain  style = ""
+	bold   style = "1"
+	dim    style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+)
+
+// cell is one cell of a table.
+type cell struct {
+	text  string
+	style style
+}
+
+// table is rows under headings, its columns as wide as they must be.
+type table struct {
+	headings []string
+	rows     [][]cell
+	right    map[int]bool // columns of numbers
+}
+
+func (t *table) add(row ...cell) { t.rows = append(t.rows, row) }
+
+// print writes the table; styles show where w is a terminal.
+func (t *table) print(w io.Writer) error {
+	styled := isTerminal(w)
+	widths := make([]int, len(t.headings))
+	heading := make([]cell, len(t.headings))
+	for i, h := range t.headings {
+		heading[i] = cell{h, bold}
+		widths[i] = uniseg.StringWidth(h)
+	}
+	for _, row := range t.rows {
+		for i := range row {
+			row[i].text = printable(row[i].text)
+			widths[i] = max(widths[i], uniseg.StringWidth(row[i].text))
+		}
+	}
+	var out strings.Builder
+	for _, row := range append([][]cell{heading}, t.rows...) {
+		line := ""
+		for i, c := range row {
+			pad := strings.Repeat(" ", widths[i]-uniseg.StringWidth(c.text))
+			shown := c.text
+			if styled {
+				shown = c.style.on(shown)
+			}
+			switch {
+			case t.right[i]:
+				line += pad + shown
+			case i == len(row)-1:
+				line += shown
+			default:
+				line += shown + pad
+			}
+			if i < len(row)-1 {
+				line += "  "
+			}
+		}
+		out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func (s style) on(text string) string {
+	if s == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// paint styles text where w is a terminal.
+func paint(w io.Writer, s style, text string) string {
+	if !isTerminal(w) {
+		return text
+	}
+	return s.on(text)
+}
+
+// isTerminal says whether w shows styles and progress: a terminal whose user did not ask for plain text (NO_COLOR).
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
+}
+
+// printable replaces what would move the cursor or hide text: records may have been written elsewhere.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+// fields prints name and value pairs, one a line, the values aligned.
+func fields(w io.Writer, pairs ...[2]string) {
+	width := 0
+	for _, p := range pairs {
+		width = max(width, uniseg.StringWidth(p[0]))
+	}
+	for _, p := range pairs {
+		fmt.Fprintf(w, "%s%s  %s\n", paint(w, dim, p[0]), strings.Repeat(" ", width-uniseg.StringWidth(p[0])), printable(p[1]))
+	}
+}
+
+// instant is a time as people read it; the zone is UTC, as everywhere in Redis.
+func instant(t time.Time, absent string) string {
+	if t.IsZero() {
+		return absent
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// ago says how long ago t was, coarsely.
+func ago(t, now time.Time, absent string) string {
+	if t.IsZero() {
+		return absent
+	}
+	d := now.Sub(t)
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+// orNull is nil for a zero value, so that JSON says null.
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// timeOrNull is nil for the zero time.
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

@@ -1,0 +1,165 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+)
+
+func deadReplay(f *storeFlags) *cobra.Command {
+	var (
+		org string
+		all bool
+	)
+	cmd := &cobra.Command{
+		Use:   "replay (ID… [--org ORG] | --org ORG | --all)",
+		Short: "Delivers dead events afresh, under the same Webhook-Id",
+		Long: `Moves dead events back to be delivered afresh, each in one step, under the same Webhook-Id. Those of an organization without an active
+webhook stay where they are. Exits 1 where any was refused.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			switch {
+			case len(ids) == 0 && org == "" && !all:
+				return errors.New("name what to replay: ids, --org ORG, or --all")
+			case all && (org != "" || len(ids) > 0):
+				return errors.New("--all stands alone: with ids or --org it would say two things")
+			case org != "":
+				if err := checkOrg(org); err != nil {
+					return err
+				}
+			}
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				total, err := replay(ctx, queue.New(st, queue.Options{}), ids, org, progressOn(cmd.ErrOrStderr()))
+				if err != nil {
+					return err
+				}
+				return showReplayed(cmd, f.json, total)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&org, "org", "", "those of the organization with this `id`")
+	cmd.Flags().BoolVar(&all, "all", false, "those of all organizations")
+	return cmd
+}
+
+// replayStep is how many dead events one step looks at; small enough for progress to show.
+const replayStep = 200
+
+// replay replays in steps until nothing is left to look at, and tells progress after each how many were looked at, of how many.
+func replay(ctx context.Context, q *queue.Queue, ids []string, org string, progress func(done, of int)) (queue.Replayed, error) {
+	var total queue.Replayed
+	done := 0
+	step := func(wish queue.Replay, left int) (queue.Replayed, error) {
+		r, err := call(ctx, func(ctx context.Context) (queue.Replayed, error) { return q.Replay(ctx, wish) })
+		if err != nil {
+			return r, fmt.Errorf("after %d were replayed: %w", total.Replayed, err)
+		}
+		total.Replayed += r.Replayed
+		total.Refused = append(total.Refused, r.Refused...)
+		done += r.Replayed + len(r.Refused)
+		progress(done, done+left+r.Remaining)
+		return r, nil
+	}
+	if len(ids) > 0 {
+		for len(ids) > 0 {
+			n := min(len(ids), replayStep)
+			if _, err := step(queue.Replay{IDs: ids[:n], Org: org, Limit: n}, len(ids)-n); err != nil {
+				return total, err
+			}
+			ids = ids[n:]
+		}
+		return total, nil
+	}
+	wish := queue.Replay{Org: org, All: org == "", Limit: replayStep}
+	for {
+		r, err := step(wish, 0)
+		if err != nil {
+			return total, err
+		}
+		if r.NextCursor == "" {
+			total.Remaining = r.Remaining
+			return total, nil
+		}
+		wish.Cursor = r.NextCursor
+	}
+}
+
+// progressOn returns a function that draws a progress bar where w is a terminal, and does nothing elsewhere.
+func progressOn(w io.Writer) func(done, of int) {
+	if !isTerminal(w) {
+		return func(int, int) {}
+	}
+	bar := progressbar.NewOptions(-1,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription("replaying"),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionClearOnFinish(),
+	)
+	return func(done, of int) {
+		// What cannot be drawn is no reason to stop.
+		bar.ChangeMax(of)
+		_ = bar.Set(done)
+		if done >= of {
+			_ = bar.Finish()
+		}
+	}
+}
+
+func showReplayed(cmd *cobra.Command, asJSON bool, r queue.Replayed) error {
+	type refusedView struct {
+		ID     string `json:"id"`
+		OrgID  string `json:"org_id,omitempty"`
+		Reason string `json:"reason"`
+	}
+	if asJSON {
+		refused := make([]refusedView, len(r.Refused))
+		for i, x := range r.Refused {
+			refused[i] = refusedView{x.ID, x.OrgID, x.Reason}
+		}
+		if err := printJSON(cmd, struct {
+			Replayed  int           `json:"replayed"`
+			Refused   []refusedView `json:"refused"`
+			Remaining int           `json:"remaining"`
+		}{r.Replayed, refused, r.Remaining}); err != nil {
+			return err
+		}
+	} else {
+		w := cmd.OutOrStdout()
+		fmt.Fprintf(w, "Replayed %d.\n", r.Replayed)
+		if len(r.Refused) > 0 {
+			fmt.Fprintf(w, "\nRefused %d, which stay where they are:\n", len(r.Refused))
+			t := table{headings: []string{"ID", "ORGANIZATION", "REASON"}}
+			for _, x := range r.Refused {
+				t.add(cell{x.ID, bold}, cell{text: x.OrgID}, cell{refusedWords(x.Reason), yellow})
+			}
+			if err := t.print(w); err != nil {
+				return err
+			}
+		}
+	}
+	if len(r.Refused) > 0 {
+		return fmt.Errorf("%d of %d events were refused", len(r.Refused), r.Replayed+len(r.Refused))
+	}
+	return nil
+}
+
+// refusedWords say a reason for people.
+func refusedWords(reason string) string {
+	switch reason {
+	case queue.RefusedNotFound:
+		return "there is no such dead event"
+	case queue.RefusedInactive:
+		return "no active webhook: set or enable it first"
+	case queue.RefusedAmbiguous:
+		return "several organizations have a dead event with this id: name one with --org"
+	}
+	return reason
+}

@@ -1,0 +1,248 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+)
+
+func webhookCommand(version string) Command {
+	return Command{
+		Name:  "webhook",
+		Usage: "set|show|enable|disable|delete|test|deliveries",
+		Short: "Sets, shows and tests an organization's webhook",
+		Long:  "Sets, shows, switches, deletes and tests the webhook of an organization, and lists its last deliveries.",
+		Setup: func(cmd *cobra.Command) {
+			f := new(storeFlags)
+			f.register(cmd)
+			group(cmd, webhookSet(f), webhookShow(f), webhookSwitch(f, true), webhookSwitch(f, false), webhookDelete(f),
+				webhookTest(f, version), webhookDeliveries(f))
+		},
+	}
+}
+
+// policyFlags are what an operator allows beyond public addresses over HTTPS.
+type policyFlags struct {
+	allowHTTP     bool
+	allowNetworks []string
+	caFile        string
+}
+
+func (p *policyFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&p.allowHTTP, "allow-http", false, "allow http:// webhooks; for development")
+	flags.StringSliceVar(&p.allowNetworks, "allow-networks", nil, "`networks`, in CIDR notation, that webhooks may reach though they are not public; for development")
+	flags.StringVar(&p.caFile, "ca-file", "", "`file` of PEM certificates that are trusted beside the system's")
+}
+
+func (p *policyFlags) networks() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, s := range p.allowNetworks {
+		n, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("--allow-networks: %q is no network in CIDR notation, such as 127.0.0.0/8", s)
+		}
+		networks = append(networks, n.Masked())
+	}
+	return networks, nil
+}
+
+func (p *policyFlags) policy() (*address.Policy, error) {
+	networks, err := p.networks()
+	return &address.Policy{AllowHTTP: p.allowHTTP, AllowNetworks: networks}, err
+}
+
+// webhookView is a webhook as JSON. Its secret is shown by no command but the one that generates it.
+type webhookView struct {
+	OrgID     string     `json:"org_id"`
+	URL       string     `json:"url"`
+	HasSecret bool       `json:"has_secret"`
+	Active    bool       `json:"active"`
+	CreatedAt *time.Time `json:"created_at"`
+	UpdatedAt *time.Time `json:"updated_at"`
+	Secret    string     `json:"secret,omitempty"`
+}
+
+// report prints a webhook; generated is its secret where this command has just made it.
+func (f *storeFlags) report(cmd *cobra.Command, h config.Webhook, generated string) error {
+	if f.json {
+		return printJSON(cmd, webhookView{
+			OrgID: h.OrgID, URL: h.URL, HasSecret: h.Secret.IsSet(), Active: h.Active,
+			CreatedAt: timeOrNull(h.CreatedAt), UpdatedAt: timeOrNull(h.UpdatedAt), Secret: generated,
+		})
+	}
+	w := cmd.OutOrStdout()
+	active, secret := "no: events are skipped", "none: deliveries are not signed"
+	if h.Active {
+		active = "yes"
+	}
+	if h.Secret.IsSet() {
+		secret = "set"
+	}
+	fields(w,
+		[2]string{"organization", h.OrgID},
+		[2]string{"url", h.URL},
+		[2]string{"active", active},
+		[2]string{"secret", secret},
+		[2]string{"created", instant(h.CreatedAt, "unknown")},
+		[2]string{"updated", instant(h.UpdatedAt, "unknown")},
+	)
+	if generated != "" {
+		fmt.Fprintf(w, "\n%s\n\n    %s\n\n", paint(w, bold, "The secret, which is shown this once:"), generated)
+	}
+	return nil
+}
+
+func webhookSet(f *storeFlags) *cobra.Command {
+	var (
+		org, url, secret   string
+		generate, noSecret bool
+		active             bool
+		allowed            policyFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "set --org ORG --url URL [--secret @file|- | --generate-secret | --no-secret] [--active=false]",
+		Short: "Sets an organization's webhook",
+		Long: `Sets an organization's webhook: the URL that its events are posted to, the secret that signs them, and whether it is active (yes, unless
+told otherwise). Without one of the flags on the secret, a webhook that is there keeps the one it has.`,
+		Example: "  tenzo-gateway webhook set --org acme --url https://hooks.acme.com/tenzo --generate-secret",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOrg(org); err != nil {
+				return err
+			}
+			policy, err := allowed.policy()
+			if err != nil {
+				return err
+			}
+			change := config.WebhookChange{URL: &url, Active: &active}
+			generated := ""
+			switch {
+			case generate:
+				generated = config.GenerateSecret()
+				change.Secret = &generated
+			case noSecret:
+				change.Secret = new(string)
+			case cmd.Flags().Changed("secret"):
+				s, err := readSecret(cmd.InOrStdin(), "--secret", secret)
+				if err != nil {
+					return err
+				}
+				change.Secret = &s
+			}
+			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+				h, err := call(ctx, func(ctx context.Context) (config.Webhook, error) {
+					return config.NewWebhooks(st, policy).Set(ctx, org, change, false)
+				})
+				if err != nil {
+					return err
+				}
+				return f.report(cmd, h, generated)
+			})
+		},
+	}
+	orgFlag(cmd, &org)
+	flags := cmd.Flags()
+	flags.StringVar(&url, "url", "", "where to: an https:// `URL` (required)")
+	flags.StringVar(&secret, "secret", "", "signs deliveries: `@file`, or - for standard input")
+	flags.BoolVar(&generate, "generate-secret", false, "make a new secret and show it, once")
+	flags.BoolVar(&noSecret, "no-secret", false, "remove the secret: deliveries are not signed")
+	flags.BoolVar(&active, "active", true, "whether events are delivered")
+	_ = cmd.MarkFlagRequired("url") // the flag exists
+	cmd.MarkFlagsMutuallyExclusive("secret", "generate-secret", "no-secret")
+	allowed.register(cmd)
+	return cmd
+}
+
+func webhookShow(f *storeFlags) *cobra.Command {
+	var org string
+	cmd := &cobra.Command{
+		Use:   "show --org ORG",
+		Short: "Shows an organization's webhook; exits 1 where there is none",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.onWebhook(cmd, org, func(ctx context.Context, w *config.Webhooks) error {
+				h, err := w.Get(ctx, org)
+				if err != nil {
+					return err
+				}
+				return f.report(cmd, h, "")
+			})
+		},
+	}
+	orgFlag(cmd, &org)
+	return cmd
+}
+
+func webhookSwitch(f *storeFlags, active bool) *cobra.Command {
+	var org string
+	cmd := &cobra.Command{
+		Use:   "enable --org ORG",
+		Short: "Switches an organization's webhook on",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.onWebhook(cmd, org, func(ctx context.Context, w *config.Webhooks) error {
+				h, err := w.Set(ctx, org, config.WebhookChange{Active: &active}, true)
+				if err != nil {
+					return err
+				}
+				return f.report(cmd, h, "")
+			})
+		},
+	}
+	if !active {
+		cmd.Use, cmd.Short = "disable --org ORG", "Switches an organization's webhook off: its events are skipped"
+	}
+	orgFlag(cmd, &org)
+	return cmd
+}
+
+func webhookDelete(f *storeFlags) *cobra.Command {
+	var org string
+	cmd := &cobra.Command{
+		Use:   "delete --org ORG",
+		Short: "Deletes an organization's webhook and its secret",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.onWebhook(cmd, org, func(ctx context.Context, w *config.Webhooks) error {
+				if err := w.Delete(ctx, org); err != nil {
+					return err
+				}
+				if f.json {
+					return printJSON(cmd, struct {
+						OrgID   string `json:"org_id"`
+						Deleted bool   `json:"deleted"`
+					}{org, true})
+				}
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Deleted the webhook of %s.\n", org)
+				return err
+			})
+		},
+	}
+	orgFlag(cmd, &org)
+	return cmd
+}
+
+// onWebhook runs f with the service of webhooks that changes no URL.
+func (f *storeFlags) onWebhook(cmd *cobra.Command, org string, run func(context.Context, *config.Webhooks) error) error {
+	if err := checkOrg(org); err != nil {
+		return err
+	}
+	return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
+		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+		defer cancel()
+		err := run(ctx, config.NewWebhooks(st, &address.Policy{}))
+		if errors.Is(err, config.ErrWebhookNotFound) {
+			return fmt.Errorf("%s has no webhook: tenzo-gateway webhook set --org %[1]s --url URL", org)
+		}
+		return err
+	})
+}

@@ -1,0 +1,118 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/devtools"
+)
+
+// DeveloperTools serves the page on which an organization's people make API keys and set their webhook, and the HTTP API it runs on, at
+// `api/…` beside it. Who the caller is, is decided by what stands before it, such as `forward_auth`; without an organization every request
+// is answered 403, and so is one that an API key let in.
+type DeveloperTools struct {
+	// Required: the placeholder that gives the organization's id of a request; exactly one, never a literal.
+	Org string `json:"org,omitempty"`
+
+	// Says that something before this handler overwrites what clients send where `org` looks; required where that is a placeholder under
+	// `http.request.`, which a client could set. Default: false.
+	Trusted bool `json:"trusted,omitempty"`
+
+	// The addresses that webhooks come from, shown to customers who must open their firewall. Default: none are shown.
+	SourceAddresses []string `json:"source_addresses,omitempty"`
+
+	// The origins that may embed the page, such as `https://app.example.com`. Default: nobody may.
+	FrameAncestors []string `json:"frame_ancestors,omitempty"`
+
+	handler devtools.Handler
+}
+
+// CaddyModule returns the Caddy module information.
+func (DeveloperTools) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: idDeveloperTools, New: func() caddy.Module { return new(DeveloperTools) }}
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	tenzo_developer_tools [<matcher>] {
+//	    org <placeholder> [trusted]
+//	    source_addresses <addresses...>
+//	    frame_ancestors <origins...>
+//	}
+func (t *DeveloperTools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Err("tenzo_developer_tools takes no arguments beside a matcher")
+	}
+	err := parseBlock(d, "tenzo_developer_tools", []option{
+		{name: "org", min: 1, max: 2, set: func(args []string) error {
+			t.Org = args[0]
+			if len(args) == 2 {
+				if args[1] != "trusted" {
+					return errors.New("beside the placeholder only the word 'trusted' may stand, not '" + args[1] + "'")
+				}
+				t.Trusted = true
+			}
+			return nil
+		}},
+		texts("source_addresses", &t.SourceAddresses),
+		texts("frame_ancestors", &t.FrameAncestors),
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.Validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// Provision takes this configuration's app.
+func (t *DeveloperTools) Provision(ctx caddy.Context) error {
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	t.handler = devtools.Handler{API: app.api, SourceAddresses: t.SourceAddresses, FrameAncestors: t.FrameAncestors}
+	return nil
+}
+
+// Validate refuses an `org` that would let callers choose their organization.
+func (t *DeveloperTools) Validate() error {
+	name, ok := singlePlaceholder(t.Org)
+	switch {
+	case t.Org == "":
+		return errors.New("tenzo_developer_tools needs the option 'org' with the placeholder that gives a request's organization")
+	case !ok:
+		return errors.New("org must be exactly one placeholder, such as {http.vars.org}: with a literal, everybody who can open the page would act for one organization")
+	case strings.HasPrefix(name, "http.request.") && !t.Trusted:
+		return errors.New("org: clients can set {" + name + "} themselves; where something before this handler overwrites what they send, say so with: org {" + name + "} trusted")
+	}
+	return nil
+}
+
+// singlePlaceholder returns the name of the placeholder that is all of s.
+func singlePlaceholder(s string) (name string, ok bool) {
+	inner, opened := strings.CutPrefix(s, "{")
+	name, closed := strings.CutSuffix(inner, "}")
+	return name, opened && closed && name != "" && !strings.ContainsAny(name, "{}\\")
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request: nothing stands behind the page.
+func (t *DeveloperTools) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	ctx := r.Context()
+	caller := devtools.Caller{ByAPIKey: caddyhttp.GetVar(ctx, varKeyID) != nil}
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		caller.Org = repl.ReplaceAll(t.Org, "")
+	}
+	if original, ok := ctx.Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		caller.Path = original.URL.Path
+	}
+	t.handler.Serve(w, r, caller)
+	return nil
+}

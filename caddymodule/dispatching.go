@@ -1,0 +1,91 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+)
+
+// dispatchers holds the running dispatchers. Its users are configurations between their Start and their Stop; since a reload starts the
+// new configuration before it stops the old one, a dispatcher whose options stay the same is not disturbed. Where they change, the new
+// one begins while the old one finishes what it has in flight, as two processes would: they share the work through Redis.
+var dispatchers = caddy.NewUsagePool()
+
+// dispatcherKey says what two configurations must have in common to share one dispatcher.
+type dispatcherKey struct {
+	core    [sha256.Size]byte
+	options string
+	ca      [sha256.Size]byte // of the content of ca_file, so that a reload reads a renewed one
+}
+
+// runningDispatcher is a dispatcher and what it holds on to.
+type runningDispatcher struct {
+	core        *core
+	releaseCore func() error
+	dispatcher  *dispatcher.Dispatcher
+	done        chan struct{} // closed once Run has returned
+}
+
+// dispatch makes the core deliver webhooks with these settings, and returns the function, to be called once, that says this user needs it
+// no more.
+func (c *core) dispatch(s *dispatcherSettings) (d *dispatcher.Dispatcher, stop func() error, err error) {
+	key := dispatcherKey{core: c.target.key(), options: s.key}
+	if s.options.CAFile != "" {
+		pem, err := os.ReadFile(s.options.CAFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		key.ca = sha256.Sum256(pem)
+	}
+	v, _, err := dispatchers.LoadOrNew(key, func() (caddy.Destructor, error) { return startDispatcher(c.target, s.options) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return v.(*runningDispatcher).dispatcher, func() error {
+		_, err := dispatchers.Delete(key)
+		return err
+	}, nil
+}
+
+func startDispatcher(t redisTarget, o dispatcher.Options) (*runningDispatcher, error) {
+	c, release, err := acquireCore(t)
+	if err != nil {
+		return nil, err
+	}
+	o.Version, o.Logger, o.Metrics = version(), c.logger, metrics.webhooks
+	d, err := dispatcher.New(c.store, c.follower, o)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	r := &runningDispatcher{core: c, releaseCore: release, dispatcher: d, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		d.Run(context.Background()) // ends by Shutdown
+	}()
+	return r, nil
+}
+
+// Destruct ends a dispatcher that no configuration wants any more, within its grace period: while the process exits before returning,
+// after a reload in the background.
+func (r *runningDispatcher) Destruct() error {
+	if caddy.Exiting() {
+		return r.end()
+	}
+	teardowns.later(0, func() {
+		if err := r.end(); err != nil {
+			r.core.logger.Error("stopping the dispatcher of a former configuration", "error", err)
+		}
+	})
+	return nil
+}
+
+func (r *runningDispatcher) end() error {
+	err := r.dispatcher.Shutdown(context.Background()) // bounded by the grace period
+	<-r.done
+	return errors.Join(err, r.releaseCore())
+}

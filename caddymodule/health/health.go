@@ -1,0 +1,65 @@
+// Package health answers the probes of a process: /livez and /readyz, the same in the gateway and in `dispatch` (contract section 8).
+//
+// /livez is 200 while the process serves. /readyz is 503 where the process cannot do its work yet, or is about to stop; otherwise 200 with
+// what is wrong at the moment, since a later outage must not take away a process that still serves what it remembers.
+package health
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+)
+
+// Report is what /readyz says.
+type Report struct {
+	Ready    bool              // whether the process should get traffic
+	Problems map[string]string // what is wrong now, by component, in words
+}
+
+// Join is the report on a process of several parts: ready where all are.
+func Join(reports ...Report) Report {
+	joined := Report{Ready: true, Problems: map[string]string{}}
+	for _, r := range reports {
+		joined.Ready = joined.Ready && r.Ready
+		maps.Copy(joined.Problems, r.Problems)
+	}
+	return joined
+}
+
+// Serve answers a request for /livez or /readyz and says whether it was one.
+func Serve(w http.ResponseWriter, r *http.Request, report func() Report) bool {
+	switch r.URL.Path {
+	case "/livez":
+		answer(w, r, http.StatusOK, map[string]any{"live": true})
+	case "/readyz":
+		now := report()
+		status := http.StatusOK
+		if !now.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		problems := now.Problems
+		if problems == nil {
+			problems = map[string]string{}
+		}
+		answer(w, r, status, map[string]any{"ready": now.Ready, "problems": problems})
+	default:
+		return false
+	}
+	return true
+}
+
+func answer(w http.ResponseWriter, r *http.Request, status int, body map[string]any) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	_ = json.NewEncoder(w).Encode(body) // a client that is gone misses nothing
+}

@@ -1,0 +1,101 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// The identity headers that the upstream gets (contract section 5).
+const (
+	headerOrgID = "X-Tenzo-Org-Id"
+	headerKeyID = "X-Tenzo-Key-Id"
+)
+
+// identityPrefix begins every header that only this program may set, in lower case.
+const identityPrefix = "x-tenzo-"
+
+// isIdentity says whether a header's name begins with X-Tenzo-, in any case. Underscores and dots count as dashes: Caddy lets such names
+// through where a server expects them, and many an upstream folds them together.
+func isIdentity(name string) bool {
+	if len(name) < len(identityPrefix) {
+		return false
+	}
+	for i := range len(identityPrefix) {
+		c := name[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case c == '_' || c == '.':
+			c = '-'
+		}
+		if c != identityPrefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// stripIdentity removes every identity that the client claims: headers, trailers announced, trailers that show only at the end of the
+// body, and the words in Connection that would make a proxy after us remove what we set.
+func stripIdentity(r *http.Request) {
+	removeIdentity(r.Header)
+	if _, ok := r.Header["Connection"]; ok {
+		stripConnection(r.Header)
+	}
+	removeIdentity(r.Trailer)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &trailerFilter{ReadCloser: r.Body, request: r}
+	}
+}
+
+func removeIdentity(h http.Header) {
+	for name := range h {
+		if isIdentity(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// stripConnection removes from Connection the names of the headers that carry identity or credentials: a proxy removes what stands there
+// (RFC 9110, section 7.6.1), and a client must not choose which of ours.
+func stripConnection(h http.Header) {
+	ours := func(token string) bool {
+		token = strings.TrimSpace(token)
+		return isIdentity(token) || textproto.CanonicalMIMEHeaderKey(token) == "Authorization"
+	}
+	lines := h["Connection"]
+	if !slices.ContainsFunc(lines, func(line string) bool {
+		return slices.ContainsFunc(strings.Split(line, ","), ours)
+	}) {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		if tokens := slices.DeleteFunc(strings.Split(line, ","), ours); len(tokens) > 0 {
+			kept = append(kept, strings.Join(tokens, ","))
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Connection")
+		return
+	}
+	h["Connection"] = kept
+}
+
+// trailerFilter removes identity from a request's trailers when they have arrived: the server adds them, announced or not, in the Read that
+// returns io.EOF, and whoever forwards them looks after that.
+type trailerFilter struct {
+	io.ReadCloser
+	request *http.Request
+}
+
+func (f *trailerFilter) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if err == io.EOF {
+		removeIdentity(f.request.Trailer)
+	}
+	return n, err
+}

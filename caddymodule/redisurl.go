@@ -1,0 +1,48 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+)
+
+// defaultRedis holds where the option `redis` does not stand.
+const defaultRedis = "{env.TENZO_REDIS_URL}"
+
+// placeholder matches one placeholder of Caddy.
+var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
+
+var errLiteralPassword = errors.New("a password must not stand in the configuration itself, where every dump of it would show it: " +
+	"write {env.NAME} or {file./path} instead (the placeholders of the JSON configuration; {$NAME} is pasted in before it can be told apart), " +
+	"or use the URL's parameter password_file")
+
+// resolveRedis replaces the placeholders of the option `redis`. Its errors say what to set and never show what stands there.
+func resolveRedis(option string) (redisTarget, error) {
+	if option == "" {
+		option = defaultRedis
+	}
+	if store.LiteralPassword(option) {
+		return redisTarget{}, errLiteralPassword
+	}
+	resolved, err := caddy.NewReplacer().ReplaceOrErr(option, true, true)
+	switch {
+	case err != nil && option == defaultRedis:
+		return redisTarget{}, errors.New("no Redis is named: set the environment variable TENZO_REDIS_URL to its URL, such as " +
+			"redis://localhost:6379/0, or write `redis <url>` in the global option `tenzo`; " +
+			"for a trial, `embedded` starts one in this process that keeps everything in memory")
+	case err != nil:
+		return redisTarget{}, fmt.Errorf("%s resolves to nothing: set what it names", strings.Join(placeholder.FindAllString(option, -1), " or "))
+	}
+	resolved = strings.TrimSpace(resolved)
+	if resolved == "" {
+		return redisTarget{}, errors.New("the URL is empty")
+	}
+	embedded := resolved == store.EmbeddedWord
+	url, err := store.ResolveURL(resolved)
+	return redisTarget{url: url, embedded: embedded}, err
+}

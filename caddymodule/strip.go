@@ -1,0 +1,35 @@
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Strip removes what clients send under `X-Tenzo-*`, as header or as trailer, and nothing else: for routes that stay open, so that nobody
+// can pose as an organization there either. The upstream must treat a missing organization as an error.
+type Strip struct{}
+
+// CaddyModule returns the Caddy module information.
+func (Strip) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: idStrip, New: func() caddy.Module { return new(Strip) }}
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	tenzo_strip [<matcher>]
+func (*Strip) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Err("tenzo_strip takes no arguments")
+	}
+	return parseBlock(d, "tenzo_strip", nil)
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (*Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	stripIdentity(r)
+	return next.ServeHTTP(w, r)
+}

@@ -1,0 +1,111 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+)
+
+// WebhookOptions say how this process delivers webhooks.
+type WebhookOptions struct {
+	// The earliest moment of each retry after the failure before it; three at most. Default: 0s, 2s, 4s.
+	RetryBackoff []caddy.Duration `json:"retry_backoff,omitempty"`
+
+	// How long one attempt may take. Default: 30s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How many attempts may be in flight to one organization's endpoint. Default: 32.
+	EndpointConcurrency int `json:"endpoint_concurrency,omitempty"`
+
+	// How many events are held in memory. Default: 4096.
+	MaxInFlight int `json:"max_in_flight,omitempty"`
+
+	// How many bytes of payload are held in memory. Default: 268435456 (256MiB).
+	MaxInFlightBytes int64 `json:"max_in_flight_bytes,omitempty"`
+
+	// How large a payload may be as published, in bytes; a larger one ends as a dead event. Default: 1048576 (1MiB).
+	MaxPayload int64 `json:"max_payload,omitempty"`
+
+	// How long dead events are kept. Default: 30d.
+	DeadRetention caddy.Duration `json:"dead_retention,omitempty"`
+
+	// How many dead events are kept; the oldest go first. Default: 1000000.
+	DeadLimit int `json:"dead_limit,omitempty"`
+
+	// Further members that may leave, beyond those documented to customers: paths by event, such as
+	// `{"note.finalized": ["meeting.location"]}`. Default: none.
+	PassMembers map[string][]string `json:"pass_members,omitempty"`
+
+	// Further events, whose payload leaves as published; each name becomes a metric label. Default: none.
+	PassEvents []string `json:"pass_events,omitempty"`
+
+	// Allow `http://` webhooks; for development. Default: false.
+	AllowHTTP bool `json:"allow_http,omitempty"`
+
+	// Networks that webhooks may reach though they are not public, in CIDR notation; for development. Default: none.
+	AllowNetworks []string `json:"allow_networks,omitempty"`
+
+	// A file of PEM certificates that are trusted beside the system's. Default: none.
+	CAFile string `json:"ca_file,omitempty"`
+
+	// How long a shutdown waits for deliveries under way; what is left is free for other processes at once. Default: 35s.
+	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
+}
+
+// dispatcherSettings are checked options, and what two configurations must have in common to share one dispatcher.
+type dispatcherSettings struct {
+	options dispatcher.Options
+	key     string // equal for equal options
+}
+
+// settings turns the configuration into the dispatcher's options; what is not configured has its default.
+func (w *WebhookOptions) settings() (*dispatcherSettings, error) {
+	o := dispatcher.Defaults()
+	if w.RetryBackoff != nil {
+		o.RetryBackoff = make([]time.Duration, len(w.RetryBackoff))
+		for i, d := range w.RetryBackoff {
+			o.RetryBackoff[i] = time.Duration(d)
+		}
+	}
+	configure(&o.Timeout, time.Duration(w.Timeout))
+	configure(&o.EndpointConcurrency, w.EndpointConcurrency)
+	configure(&o.MaxInFlight, w.MaxInFlight)
+	configure(&o.MaxInFlightBytes, w.MaxInFlightBytes)
+	configure(&o.MaxPayload, int(w.MaxPayload))
+	configure(&o.DeadRetention, time.Duration(w.DeadRetention))
+	configure(&o.DeadLimit, w.DeadLimit)
+	configure(&o.GracePeriod, time.Duration(w.GracePeriod))
+	o.PassMembers = w.PassMembers
+	o.PassEvents = slices.Clone(w.PassEvents)
+	o.AllowHTTP = w.AllowHTTP
+	o.CAFile = w.CAFile
+	for _, network := range w.AllowNetworks {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return nil, fmt.Errorf("allow_networks: '%s' is no network in CIDR notation, such as 127.0.0.0/8", network)
+		}
+		o.AllowNetworks = append(o.AllowNetworks, prefix.Masked())
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	key, err := json.Marshal(w)
+	if err != nil {
+		return nil, err
+	}
+	return &dispatcherSettings{options: o, key: string(key)}, nil
+}
+
+// configure sets an option that is configured.
+func configure[T comparable](option *T, configured T) {
+	var absent T
+	if configured != absent {
+		*option = configured
+	}
+}
