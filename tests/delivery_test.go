@@ -107,9 +107,9 @@ func TestRetries(t *testing.T) {
 	d := h.dispatch()
 	h.hook("acme", "")
 	h.interview("acme", "one")
-	got := h.receiver.Wait(4, 20*time.Second)
+	h.receiver.Wait(4, 20*time.Second)
 	h.settle(10*time.Second, books{Published: 1, Dead: 1})
-	got = h.receiver.Received()
+	got := h.receiver.Received()
 	if len(got) != 4 {
 		t.Fatalf("%d requests", len(got))
 	}

@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -44,11 +46,7 @@ func (a *arrivals) record(r *harness.Received) {
 func (a *arrivals) counts() map[string]int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make(map[string]int, len(a.seen))
-	for id, n := range a.seen {
-		out[id] = n
-	}
-	return out
+	return maps.Clone(a.seen)
 }
 
 // TestKilledDispatchers kills one of two dispatchers in mid-burst, again and again (TENZO_TEST_KILLS times): nothing is lost, all is
@@ -261,10 +259,11 @@ func TestWaitsWithoutMarker(t *testing.T) {
 	h.interview("acme", "one")
 	h.interview("nobody", "two")
 	if err := harness.Poll(2*time.Second, func() error {
-		if n, err := h.rdb.XLen(t.Context(), "tenzo:events").Result(); err != nil || n != 2 {
-			return nil
+		n, err := h.rdb.XLen(t.Context(), "tenzo:events").Result()
+		if err == nil && n == 2 {
+			err = errors.New("they wait")
 		}
-		return fmt.Errorf("they wait")
+		return err
 	}); err == nil {
 		t.Error("without a marker an event was finished")
 	}

@@ -75,7 +75,7 @@ func TestVerdicts(t *testing.T) {
 		{"too long", []string{"Bearer " + long + "x"}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
 		{"a character that does not belong", []string{"Bearer " + good + "="}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
 		{"a comma list", []string{"Bearer " + good + ", Bearer " + good}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
-		{"the scheme twice", []string{"Bearer Bearer " + good}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
+		{"the scheme twice", []string{"Bearer " + "Bearer " + good}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
 		{"quotes", []string{`Bearer "` + good + `"`}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
 		{"10 kB", []string{"Bearer tenzo_pk_" + strings.Repeat("x", 10_000)}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
 		{"unknown", []string{"Bearer " + long}, 401, "unknown_api_key", bare + `, error="invalid_token"`},

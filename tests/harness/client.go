@@ -49,7 +49,9 @@ func (l Load) Run(ctx context.Context) error {
 			defer c.close()
 			for n, ok := next(); ok; n, ok = next() {
 				if err := c.request(ctx, n); err != nil {
-					cancel(err)
+					if ctx.Err() == nil {
+						cancel(err)
+					}
 					return
 				}
 			}
@@ -97,10 +99,9 @@ func (c *loadConn) request(ctx context.Context, n int64) error {
 		}
 		c.close()
 		if ctx.Err() != nil {
-			return nil
+			return err // of a load that was stopped: Run overlooks it
 		}
-		var partial *partialError
-		if errors.As(err, &partial) {
+		if _, partial := errors.AsType[*partialError](err); partial {
 			return err
 		}
 		if c.load.Refused != nil {
