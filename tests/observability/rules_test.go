@@ -88,7 +88,9 @@ func TestAlertsAreComplete(t *testing.T) {
 			}
 			continue
 		}
-		complain := func(format string, args ...any) { t.Errorf("%s: %s "+format, append([]any{r.file, r.Alert}, args...)...) }
+		complain := func(format string, args ...any) {
+			t.Errorf("%s: %s "+format, append([]any{r.file, r.Alert}, args...)...)
+		}
 		if !name.MatchString(r.Alert) || seen[r.Alert] {
 			complain("has a name of another style, or twice")
 		}

@@ -1,0 +1,80 @@
+package main
+
+// gateway is about requests with API keys.
+func gateway() dashboard {
+	return dashboard{
+		uid: "tenzo-gateway", title: "Tenzo gateway", present: "tenzo_auth_requests_total",
+		description: "API keys at the edge: who is let in, where verdicts come from, how fast revocations arrive, whether Redis is well.",
+		rows: []row{
+			{"At a glance", []panel{
+				stat("Let in", requests, "Requests with a valid key.",
+					q("", `sum(rate(tenzo_auth_requests_total{@, result="allowed"}[$__rate_interval]))`)),
+				stat("Refused", share, "Share of requests refused for their credentials.",
+					q("", `sum(rate(tenzo_auth_requests_total{@, result!~"allowed|key_store_unavailable|invalid_key_record"}[$__rate_interval])) / sum(rate(tenzo_auth_requests_total{@}[$__rate_interval]))`)).
+					from(orange(0.2), red(0.5)),
+				stat("Without a verdict", share, "Share of requests answered 503: Redis gave no answer in time, or a key's record is broken.",
+					q("", `sum(rate(tenzo_auth_requests_total{@, result=~"key_store_unavailable|invalid_key_record"}[$__rate_interval])) / sum(rate(tenzo_auth_requests_total{@}[$__rate_interval]))`)).
+					from(orange(0.001), red(0.01)),
+				stat("Redis", cores, "The worst that any process says of Redis.",
+					q("answers", `min(tenzo_redis_up{@})`), q("data", `min(tenzo_redis_initialized{@})`)).says(upDown("ok", "no")),
+				stat("Staleness", seconds, "How old the oldest change of a key could be that some gateway has not seen. Beyond 60 s nothing cached is trusted.",
+					q("", `max(tenzo_auth_staleness_seconds{@})`)).from(orange(5), red(30)),
+				stat("Gateways", count, "Processes that answer Prometheus.", q("", `sum(up{@})`)).whole(),
+			}},
+			{"Who is let in, who is not?", []panel{
+				graph("Requests by result", requests, "All requests; the codes are those of the problem+json bodies.",
+					q("{{result}}", `sum by (result) (rate(tenzo_auth_requests_total{@}[$__rate_interval]))`)).stack().
+					series(map[string]string{"allowed": "green", "key_store_unavailable": "red", "invalid_key_record": "dark-red"}),
+				graph("Refusals by code", requests, "As before, without those let in.",
+					q("{{result}}", `sum by (result) (rate(tenzo_auth_requests_total{@, result!="allowed"}[$__rate_interval]))`)).stack().
+					series(map[string]string{"key_store_unavailable": "red", "invalid_key_record": "dark-red"}),
+			}},
+			{"Where do verdicts come from?", []panel{
+				graph("Lookups by source", perSecond, "cache: held here. redis: read from Redis. shared: waited for another request's read. negative: a refused key, remembered for 5 s.",
+					q("{{source}}", `sum by (source) (rate(tenzo_auth_lookups_total{@}[$__rate_interval]))`)).stack().
+					series(map[string]string{"cache": "green", "redis": "blue", "shared": "purple", "negative": "orange"}),
+				graph("Share without a read of Redis", share, "Verdicts that needed no read of their own. Low right after a start, and where keys are used less than once a minute.",
+					q("all gateways", `sum(rate(tenzo_auth_lookups_total{@, source!="redis"}[$__rate_interval])) / sum(rate(tenzo_auth_lookups_total{@}[$__rate_interval]))`)).upTo(1),
+				graph("Keys in the cache", count, "Good keys held; cache_size bounds them.",
+					q("{{instance}}", `tenzo_auth_cache_entries{@}`)),
+				graph("Keys pushed out of the cache", perSecond, "Steadily above zero, cache_size is smaller than the keys in use.",
+					q("{{instance}}", `rate(tenzo_auth_cache_evictions_total{@}[$__rate_interval])`)).from(orange(10)),
+			}},
+			{"How long does a verdict take?", []panel{
+				graph("Verdicts from the cache", seconds, "From reading the header to the verdict; a sample of them is measured.",
+					quantiles("", `tenzo_auth_duration_seconds_bucket{@, source="cache"}`)...).logScale(),
+				graph("Other verdicts", seconds, "From reading the header to the verdict. After 1 s the answer is 503.",
+					quantiles("source", `tenzo_auth_duration_seconds_bucket{@, source!="cache"}`)...).logScale().from(orange(0.25), red(1)),
+			}},
+			{"How fast does a revocation take effect?", []panel{
+				graph("Delay of changes", seconds, "From the announcement of a key's change to the moment the last gateway stopped trusting what it held. Without a value while no key changes."+emptyInGoodTimes,
+					append(quantiles("", `tenzo_auth_revocation_delay_seconds_bucket{@}`),
+						q("worst bucket", `histogram_quantile(1, sum by (le) (rate(tenzo_auth_revocation_delay_seconds_bucket{@}[$__rate_interval])))`))...).
+					logScale().from(orange(5), red(60)).wide(8),
+				graph("Changes seen", perSecond, "Announced changes of keys, over all gateways.",
+					q("changes", `sum(rate(tenzo_auth_revocation_delay_seconds_count{@}[$__rate_interval]))`)).wide(8),
+				graph("Staleness", seconds, "How old the oldest change could be that a gateway has not seen: about a second, and growing while the push is cut off.",
+					q("{{instance}}", `tenzo_auth_staleness_seconds{@}`)).from(orange(5), red(30)).wide(8),
+			}},
+			{"Is every use counted?", []panel{
+				graph("Uses not flushed yet", count, "Held in memory until Redis has them; it grows during an outage and must fall afterwards.",
+					q("{{instance}}", `tenzo_auth_usage_pending{@}`)),
+				graph("Flushes by result", perSecond, "Writes of counts to Redis, about one a second for each process in use.",
+					q("{{result}}", `sum by (result) (rate(tenzo_auth_usage_flushes_total{@}[$__rate_interval]))`)).
+					series(map[string]string{"ok": "green", "error": "red"}),
+			}},
+			redisRow(),
+			{"What does Caddy see?", []panel{
+				graph("Responses by status", requests, "As clients got them. Needs the global option `metrics`.",
+					q("{{code}}", `sum by (code) (rate(caddy_http_request_duration_seconds_count{@, handler="tenzo_auth"}[$__rate_interval]))`)).stack(),
+				graph("Time to the first byte", seconds, "Key check and upstream together. Needs the global option `metrics`.",
+					quantiles("", `caddy_http_response_duration_seconds_bucket{@, handler="tenzo_auth"}`)...).logScale(),
+				graph("Requests in flight", count, "Needs the global option `metrics`.",
+					q("{{instance}}", `sum by (instance) (caddy_http_requests_in_flight{@, handler="tenzo_auth"})`)),
+				states("Upstreams", "Whether Caddy takes each upstream for healthy.",
+					q("{{upstream}}", `min by (upstream) (caddy_reverse_proxy_upstreams_healthy{@})`)).says(upDown("healthy", "failing")),
+			}},
+			processRow(),
+		},
+	}
+}

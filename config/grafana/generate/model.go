@@ -1,0 +1,199 @@
+package main
+
+// This file is the JSON that Grafana reads: the classic dashboard model, schema version 39.
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// object is a JSON object; its members are written in the order of their names.
+type object = map[string]any
+
+// dashboard is one file.
+type dashboard struct {
+	uid, title, description string
+	present                 string // a metric that the processes shown export; the variables are filled from it
+	rows                    []row
+}
+
+// row is a question and the panels that answer it.
+type row struct {
+	title  string
+	panels []panel
+}
+
+var datasource = object{"type": "prometheus", "uid": "${datasource}"}
+
+func (d dashboard) model() object {
+	return object{
+		"uid": d.uid, "title": d.title, "description": d.description, "tags": []string{"tenzo"},
+		"schemaVersion": 39, "version": 1, "editable": false, "graphTooltip": 1, "timezone": "", "refresh": "30s",
+		"time":        object{"from": "now-1h", "to": "now"},
+		"annotations": object{"list": annotations()},
+		"templating":  object{"list": d.variables()},
+		"links": []object{{
+			"title": "Tenzo", "type": "dashboards", "tags": []string{"tenzo"}, "icon": "external link", "tooltip": "",
+			"asDropdown": false, "includeVars": false, "keepTime": true, "targetBlank": false,
+		}},
+		"panels": d.layout(),
+	}
+}
+
+func (d dashboard) variables() []object {
+	choice := func(name, label, description, query string) object {
+		return object{
+			"name": name, "label": label, "description": description, "type": "query", "datasource": datasource, "query": query,
+			"multi": true, "includeAll": true, "allValue": ".+", "current": object{"text": []string{"All"}, "value": []string{"$__all"}},
+			"refresh": 2, "sort": 1, "regex": "",
+		}
+	}
+	return []object{
+		{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "regex": "", "refresh": 1},
+		choice("job", "Job", "Scrape jobs: tenzo-gateway, tenzo-dispatcher.", "label_values("+d.present+", job)"),
+		choice("instance", "Instance", "Processes of the chosen jobs.", "label_values("+d.present+`{job=~"$job"}, instance)`),
+	}
+}
+
+// annotations mark when processes started and configurations were loaded: the moment is the value of a metric.
+func annotations() []object {
+	mark := func(name, color, metric, text string) object {
+		return object{
+			"name": name, "enable": true, "hide": false, "iconColor": color, "datasource": datasource,
+			"target":          object{"refId": "Anno", "expr": metric + "{" + selector + "} * 1000", "legendFormat": "{{instance}}"},
+			"useValueForTime": true, "titleFormat": text, "textFormat": "{{job}} {{instance}}", "tagKeys": "job",
+		}
+	}
+	return []object{
+		mark("Restarts", "purple", "process_start_time_seconds", "Started"),
+		mark("Reloads", "blue", "caddy_config_last_reload_success_timestamp_seconds", "Configuration loaded"),
+	}
+}
+
+// layout places the panels, each row's from left to right.
+func (d dashboard) layout() []object {
+	var placed []object
+	id, y := 0, 0
+	next := func() int { id++; return id }
+	for _, r := range d.rows {
+		placed = append(placed, object{
+			"id": next(), "type": "row", "title": r.title, "collapsed": false, "panels": []object{}, "gridPos": object{"x": 0, "y": y, "w": 24, "h": 1},
+		})
+		y++
+		x, height := 0, 0
+		for _, p := range r.panels {
+			if x+p.width > 24 {
+				x, y, height = 0, y+height, 0
+			}
+			placed = append(placed, p.model(next(), object{"x": x, "y": y, "w": p.width, "h": p.height}))
+			x, height = x+p.width, max(height, p.height)
+		}
+		y += height
+	}
+	return placed
+}
+
+func (p panel) model(id int, at object) object {
+	var targets []object
+	for i, query := range p.queries {
+		targets = append(targets, object{
+			"refId": string(rune('A' + i)), "datasource": datasource, "expr": query.expr, "legendFormat": query.legend, "range": true, "editorMode": "code",
+		})
+	}
+	return object{
+		"id": id, "type": p.kind, "title": p.title, "description": p.description, "datasource": datasource, "gridPos": at, "targets": targets,
+		"fieldConfig": object{"defaults": p.defaults(), "overrides": p.overrides()}, "options": p.options(),
+	}
+}
+
+func (p panel) defaults() object {
+	steps := []object{{"color": cmp.Or(p.base, "green"), "value": nil}}
+	for _, s := range p.steps {
+		steps = append(steps, object{"color": s.color, "value": s.from})
+	}
+	mode := "palette-classic-by-name"
+	if p.kind != "timeseries" {
+		mode = "thresholds"
+	}
+	d := object{
+		"unit": p.unit, "color": object{"mode": mode}, "thresholds": object{"mode": "absolute", "steps": steps},
+		"mappings": p.mappings(), "custom": p.custom(),
+	}
+	if p.max != 0 {
+		d["max"] = p.max
+	}
+	if p.decimals != nil {
+		d["decimals"] = *p.decimals
+	}
+	return d
+}
+
+func (p panel) mappings() []object {
+	if len(p.values) == 0 {
+		return []object{}
+	}
+	options := object{}
+	for i, v := range slices.Sorted(maps.Keys(p.values)) {
+		options[v] = object{"text": p.values[v].text, "color": p.values[v].color, "index": i}
+	}
+	return []object{{"type": "value", "options": options}}
+}
+
+// custom are the settings of the panel plugin.
+func (p panel) custom() object {
+	switch p.kind {
+	case "timeseries":
+		c := object{
+			"drawStyle": "line", "lineWidth": 1, "fillOpacity": 10, "showPoints": "never", "spanNulls": false,
+			"stacking": object{"mode": "none", "group": "A"}, "scaleDistribution": object{"type": "linear"},
+			"thresholdsStyle": object{"mode": "off"}, "axisSoftMin": 0,
+		}
+		if p.stacked {
+			c["stacking"] = object{"mode": "normal", "group": "A"}
+			c["fillOpacity"] = 40
+		}
+		if p.logarithmic {
+			c["scaleDistribution"] = object{"type": "log", "log": 10}
+			delete(c, "axisSoftMin") // a logarithmic axis has no zero
+		}
+		if len(p.steps) > 0 {
+			c["thresholdsStyle"] = object{"mode": "dashed"}
+		}
+		return c
+	case "state-timeline":
+		return object{"fillOpacity": 70, "lineWidth": 0}
+	}
+	return object{}
+}
+
+func (p panel) overrides() []object {
+	overrides := []object{}
+	for _, name := range slices.Sorted(maps.Keys(p.colors)) {
+		overrides = append(overrides, object{
+			"matcher":    object{"id": "byName", "options": name},
+			"properties": []object{{"id": "color", "value": object{"mode": "fixed", "fixedColor": p.colors[name]}}},
+		})
+	}
+	return overrides
+}
+
+func (p panel) options() object {
+	legend := object{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}}
+	tooltip := object{"mode": "multi", "sort": "desc"}
+	switch p.kind {
+	case "stat":
+		text := "auto"
+		if len(p.queries) > 1 {
+			text = "value_and_name"
+		}
+		return object{
+			"colorMode": "value", "graphMode": "area", "justifyMode": "auto", "textMode": text, "orientation": "auto", "wideLayout": true,
+			"showPercentChange": false, "percentChangeColorMode": "standard",
+			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
+		}
+	case "state-timeline":
+		return object{"mergeValues": true, "showValue": "auto", "alignValue": "left", "rowHeight": 0.9, "legend": legend, "tooltip": tooltip}
+	}
+	return object{"legend": legend, "tooltip": tooltip}
+}
