@@ -3,7 +3,11 @@ package config
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
@@ -36,34 +40,122 @@ type ListedKey struct {
 	Status string
 }
 
-// Page is one page of a list, newest first.
-type Page[T any] struct {
-	Items      []T
-	NextCursor string // empty on the last page
-}
+// createKey writes a key in one step where the marker is. Its index and its id go first, so that what a type error cuts off is never a key
+// that works and cannot be revoked.
+//
+// KEYS: schema, index, key-id, key, changes. ARGV: schema version, hash, score, cap of changes, change field, then the fields of the key.
+var createKey = redis.NewScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+redis.call('SET', KEYS[3], ARGV[2])
+redis.call('HSET', KEYS[4], unpack(ARGV, 6))
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', ARGV[5], ARGV[2])
+return 1`)
 
-// Replicated says whether a revocation was seen to reach a replica.
-type Replicated int
-
-// What `keys revoke` says of replicas (contract section 4).
-const (
-	NoReplica    Replicated = iota // there is none
-	OnReplica                      // one has it
-	NotOnReplica                   // none confirmed within a second
-)
-
-// Create makes a key of org.
+// Create makes a key of org. Where the answer of Redis is lost, a key may have been made whose text nobody knows; it is listed and can be
+// revoked.
 func (k *Keys) Create(ctx context.Context, org string, n NewKey) (CreatedKey, error) {
-	return CreatedKey{}, errors.New("not built yet")
+	n.Name = strings.TrimSpace(n.Name)
+	now := k.now()
+	switch {
+	case !ValidID(org):
+		return CreatedKey{}, errInvalidOrg
+	case n.Name == "":
+		return CreatedKey{}, Invalid(store.KeyName, "missing_name", "the key needs a name")
+	case !ValidName(n.Name):
+		return CreatedKey{}, Invalid(store.KeyName, "invalid_name", "the name must be 1 to 100 printable characters")
+	}
+	if !n.ExpiresAt.IsZero() {
+		if err := checkExpiry(n.ExpiresAt, now); err != nil {
+			return CreatedKey{}, err
+		}
+	}
+	secret := GenerateKey(nil)
+	created := CreatedKey{Secret: secret, Key: Key{
+		ID:        newID(),
+		OrgID:     org,
+		Name:      n.Name,
+		Hint:      HintOf(secret),
+		CreatedAt: now.UTC().Truncate(time.Millisecond),
+		ExpiresAt: n.ExpiresAt,
+	}}
+	if !n.ExpiresAt.IsZero() {
+		created.ExpiresAt = n.ExpiresAt.UTC().Truncate(time.Millisecond)
+	}
+	if err := k.write(ctx, created.Key, HashKey(secret)); err != nil {
+		return CreatedKey{}, err
+	}
+	return created, nil
 }
 
-// List returns up to limit keys of org, newest first, from cursor on (empty: the first page).
-func (k *Keys) List(ctx context.Context, org string, limit int, cursor string) (Page[ListedKey], error) {
-	return Page[ListedKey]{}, errors.New("not built yet")
+func (k *Keys) write(ctx context.Context, key Key, hash string) error {
+	names := k.store.Names()
+	fields := []any{
+		store.KeyID, key.ID, store.KeyOrgID, key.OrgID, store.KeyName, key.Name, store.KeyHint, key.Hint,
+		store.KeyCreatedAt, timeText(key.CreatedAt),
+	}
+	if !key.ExpiresAt.IsZero() {
+		fields = append(fields, store.KeyExpiresAt, timeText(key.ExpiresAt))
+	}
+	score := key.CreatedAt.UnixMilli()
+	if k.store.Cluster() {
+		return k.writeInCluster(ctx, key, hash, score, fields)
+	}
+	args := append([]any{store.SchemaVersion, hash, score, store.ChangesMaxLen, store.ChangeKey}, fields...)
+	written, err := createKey.Run(ctx, k.store.Client(), []string{
+		names.Schema(), names.OrgKeys(key.OrgID), names.KeyByID(key.ID), names.Key(hash), names.Changes(),
+	}, args...).Int()
+	if err != nil {
+		return fmt.Errorf("writing the key: %w", err)
+	}
+	if written == 0 {
+		return ErrStoreNotInitialized
+	}
+	return nil
 }
 
-// Revoke revokes the key with that id, for good. Revoking again announces again and changes nothing else. Where org is not empty, a
-// key of another organization is as unknown as any.
-func (k *Keys) Revoke(ctx context.Context, org, id string) (Key, Replicated, error) {
-	return Key{}, NoReplica, errors.New("not built yet")
+// writeInCluster writes slot by slot. Cut off after the index it leaves an entry without a record, which lists skip; after the id one that
+// leads nowhere; after the key one that works from its first use on, since who asked before is told within seconds all the same.
+func (k *Keys) writeInCluster(ctx context.Context, key Key, hash string, score int64, fields []any) error {
+	if err := initialized(ctx, k.store); err != nil {
+		return err
+	}
+	names, client := k.store.Names(), k.store.Client()
+	steps := []func() error{
+		func() error {
+			return client.ZAdd(ctx, names.OrgKeys(key.OrgID), redis.Z{Score: float64(score), Member: hash}).Err()
+		},
+		func() error { return client.SetNX(ctx, names.KeyByID(key.ID), hash, 0).Err() },
+		func() error { return client.HSet(ctx, names.Key(hash), fields...).Err() },
+		func() error { return announce(ctx, k.store, store.ChangeKey, hash) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return fmt.Errorf("writing the key: %w", err)
+		}
+	}
+	return nil
+}
+
+// initialized is store.Initialized as whoever called a service sees it.
+func initialized(ctx context.Context, st *store.Store) error {
+	err := st.Initialized(ctx)
+	if errors.Is(err, store.ErrNotInitialized) {
+		return ErrStoreNotInitialized
+	}
+	return err
+}
+
+// announceScript adds a change entry in a full Redis too: trimming, which frees memory, goes first.
+var announceScript = redis.NewScript(`
+redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[1])
+return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', ARGV[2], ARGV[3])`)
+
+// announce adds a change entry by itself, as a Cluster needs it.
+func announce(ctx context.Context, st *store.Store, field, value string) error {
+	err := announceScript.Run(ctx, st.Client(), []string{st.Names().Changes()}, store.ChangesMaxLen, field, value).Err()
+	if err != nil {
+		return fmt.Errorf("announcing the change: %w", err)
+	}
+	return nil
 }

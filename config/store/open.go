@@ -1,66 +1,106 @@
 package store
 
+// This file makes the clients of a Store. Every time-out and retry is set here, on purpose and in one place.
+
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	// AnswerTimeout bounds the wait for an answer where the context has no earlier deadline. Redis itself may stall for up to two seconds
+	// when its append-only file waits for the disk.
+	answerTimeout = 3 * time.Second
+	// PoolTimeout bounds the wait for a free connection.
+	poolTimeout = time.Second
+	// BlockingPool is how many commands may wait in Redis at once: the followers of a process are few.
+	blockingPool = 16
 )
 
 func open(o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
 	}
+	if !ValidPrefix(o.Prefix) {
+		return nil, fmt.Errorf("the key prefix %q cannot be used: it must not be empty and holds neither braces nor spaces", o.Prefix)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	opt, err := redis.ParseURL(o.URL)
+	t, err := parseTarget(o.URL)
 	if err != nil {
-		return nil, errors.New("the redis URL cannot be read")
+		return nil, err
 	}
-	opt.ContextTimeoutEnabled = true
-	opt.MaxRetries = -1
-	return &Store{
+	routeClientLog()
+	s := &Store{
 		names:    NewNames(o.Prefix),
-		client:   redis.NewClient(opt),
-		blocking: redis.NewClient(opt),
+		cluster:  t.shape == cluster,
+		where:    t.name,
 		logger:   o.Logger,
-	}, nil
+		conns:    &connections{tls: t.tls, open: map[*connection]struct{}{}},
+		observer: o.Observer,
+	}
+	s.client = s.newClient(t, hook{store: s, observer: o.Observer}, false)
+	s.blocking = s.newClient(t, hook{store: s, observer: o.Observer, blocking: true}, true)
+	return s, nil
 }
 
-var readHash = redis.NewScript(`return {redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2])}`)
-
-func (s *Store) readHashes(ctx context.Context, keys []string) []Hash {
-	out := make([]Hash, len(keys))
-	for i, k := range keys {
-		v, err := readHash.Run(ctx, s.client, []string{k, s.names.Schema()}).Slice()
-		if err != nil {
-			out[i].Err = err
-			continue
+// NewClient makes one client. Nothing is retried: a command whose answer was lost may have been carried out, and who sent it knows best
+// what to do. DialerRetries is go-redis' count of attempts.
+func (s *Store) newClient(t *target, h hook, blocking bool) redis.UniversalClient {
+	switch t.shape {
+	case sentinel:
+		o := *t.sentinel
+		o.Dialer, o.TLSConfig, o.OnConnect = s.conns.dial, nil, s.refuseReplica
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled, o.DisableIdentity = -1, 1, true, true
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, answerTimeout, answerTimeout, poolTimeout
+		if blocking {
+			o.PoolSize, o.MinIdleConns, o.PipelinePoolSize = blockingPool, 0, -1
 		}
-		out[i].Fields = map[string]string{}
-		flat, _ := v[0].([]any)
-		for j := 0; j+1 < len(flat); j += 2 {
-			out[i].Fields[flat[j].(string)] = flat[j+1].(string)
+		c := redis.NewFailoverClient(&o)
+		c.AddHook(h)
+		return c
+	case cluster:
+		o := *t.cluster
+		o.Dialer, o.TLSConfig = s.conns.dial, nil
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled, o.DisableIdentity = -1, 1, true, true
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, answerTimeout, answerTimeout, poolTimeout
+		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+		if blocking {
+			o.PoolSize, o.MinIdleConns, o.PipelinePoolSize = blockingPool, 0, -1
 		}
-		out[i].Marked = len(v) > 1 && v[1] == SchemaVersion
+		c := redis.NewClusterClient(&o)
+		c.OnNewNode(func(node *redis.Client) { node.AddHook(sentOnce{}) })
+		c.AddHook(h)
+		return c
+	default:
+		o := *t.single
+		o.Dialer, o.TLSConfig, o.OnConnect = s.conns.dial, nil, s.refuseReplica
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled, o.DisableIdentity = -1, 1, true, true
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, answerTimeout, answerTimeout, poolTimeout
+		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+		if blocking {
+			o.PoolSize, o.MinIdleConns, o.PipelinePoolSize = blockingPool, 0, -1
+		}
+		c := redis.NewClient(&o)
+		c.AddHook(h)
+		return c
 	}
-	return out
 }
 
-func (s *Store) initialized(ctx context.Context) error {
-	v, err := s.client.Get(ctx, s.names.Schema()).Result()
-	if errors.Is(err, redis.Nil) || err == nil && v != SchemaVersion {
-		return ErrNotInitialized
+// RefuseReplica runs on every new connection. HELLO names the role and is allowed to users who may neither ROLE nor INFO.
+func (s *Store) refuseReplica(ctx context.Context, conn *redis.Conn) error {
+	role, err := role(ctx, conn)
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-func (s *Store) initialize(ctx context.Context) (bool, error) {
-	ok, err := s.client.SetNX(ctx, s.names.Schema(), SchemaVersion, 0).Result()
-	if err != nil || ok {
-		return ok, err
+	if isReplica(role) {
+		return ErrReplica
 	}
-	return false, s.initialized(ctx)
+	return nil
 }

@@ -28,10 +28,12 @@ type Options struct {
 	Observer Observer     // told of every command; may be nil
 }
 
-// Observer is told how each command, or pipeline of commands, went. Implementations must be safe for concurrent use and fast.
+// Observer is told how each command went. Implementations must be safe for concurrent use and fast.
 type Observer interface {
-	// ObserveCommand gets the error of the command (nil and redis.Nil are answers) and how long it took.
-	ObserveCommand(err error, took time.Duration)
+	// ObserveCommand gets the error of a command, be it sent alone or in a pipeline (nil and redis.Nil are answers).
+	ObserveCommand(err error)
+	// ObserveRoundTrip gets how long a command, or a pipeline of commands, took. Those that wait in Redis are left out.
+	ObserveRoundTrip(took time.Duration)
 }
 
 // Store is an open Redis. It is safe for concurrent use.
@@ -40,6 +42,9 @@ type Store struct {
 	client   redis.UniversalClient
 	blocking redis.UniversalClient
 	cluster  bool
+	where    string
+	conns    *connections
+	observer Observer
 	logger   *slog.Logger
 }
 
@@ -59,6 +64,9 @@ func (s *Store) Blocking() redis.UniversalClient { return s.blocking }
 
 // Cluster says whether keys in different slots must not meet in one MULTI or script.
 func (s *Store) Cluster() bool { return s.cluster }
+
+// Where names the Redis by scheme and host, without a password, for logs.
+func (s *Store) Where() string { return s.where }
 
 // Hash is the answer to reading one hash.
 type Hash struct {

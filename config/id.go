@@ -1,0 +1,65 @@
+package config
+
+import (
+	"crypto/rand"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The bounds of ids and names (contract section 4).
+const (
+	maxID   = 128 // bytes
+	maxName = 100 // characters
+)
+
+// ValidID says whether s can be the id of an organization, a key or an event: 1 to 128 characters of A-Z a-z 0-9 . _ : -
+func ValidID(s string) bool {
+	if len(s) < 1 || len(s) > maxID {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !isAlphanumeric(c) && c != '.' && c != '_' && c != ':' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidName says whether s can be the name of a key: 1 to 100 printable characters, with no space at either end.
+func ValidName(s string) bool {
+	if !utf8.ValidString(s) || strings.TrimSpace(s) != s {
+		return false
+	}
+	n := 0
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+		n++
+	}
+	return 1 <= n && n <= maxName
+}
+
+// cleanName makes a name that was written elsewhere fit to be shown and to stand in a header.
+func cleanName(s string) string {
+	if ValidName(s) {
+		return s
+	}
+	n := 0
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || n == maxName {
+			return -1
+		}
+		n++
+		return r
+	}, s))
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// newID returns a random id for a key, with some 119 random bits.
+func newID() string { return "key_" + randomBase62(rand.Reader, 20) }

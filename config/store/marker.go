@@ -1,0 +1,44 @@
+package store
+
+// This file is about the schema marker: it is there only where our data is.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+func (s *Store) marked(ctx context.Context) (bool, error) {
+	v, err := s.client.Get(ctx, s.names.Schema()).Result()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the schema marker: %w", err)
+	}
+	return v == SchemaVersion, nil
+}
+
+func (s *Store) initialized(ctx context.Context) error {
+	marked, err := s.marked(ctx)
+	if err != nil {
+		return err
+	}
+	if !marked {
+		return ErrNotInitialized
+	}
+	return nil
+}
+
+func (s *Store) initialize(ctx context.Context) (bool, error) {
+	written, err := s.client.SetNX(ctx, s.names.Schema(), SchemaVersion, 0).Result()
+	if err != nil {
+		return false, fmt.Errorf("writing the schema marker: %w", err)
+	}
+	if written {
+		return true, nil
+	}
+	return false, s.initialized(ctx)
+}

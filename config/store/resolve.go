@@ -1,0 +1,86 @@
+package store
+
+// This file is about where a Redis URL comes from: a flag, a file, the environment, or the word `embedded`.
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// EmbeddedWord is the value that stands for the embedded server (contract section 4); never a default of the binary.
+const EmbeddedWord = "embedded"
+
+// EmbeddedAddr is where the embedded server listens unless TENZO_EMBEDDED_ADDR moves it.
+const EmbeddedAddr = "127.0.0.1:36379"
+
+// EmbeddedURL is the URL under which the embedded server of this machine is reached.
+func EmbeddedURL() string {
+	addr := os.Getenv("TENZO_EMBEDDED_ADDR")
+	if addr == "" {
+		addr = EmbeddedAddr
+	}
+	return "redis://" + addr
+}
+
+// ResolveURL turns what an operator gave for a Redis URL into the URL: `@file` is that file's content, `embedded` the embedded server's
+// address, and nothing is $TENZO_REDIS_URL (which may say either of these), else the embedded server's address (contract section 9).
+// It reads the file and the environment and dials nothing. Its errors never show the value.
+func ResolveURL(value string) (string, error) {
+	if value == "" {
+		value = os.Getenv("TENZO_REDIS_URL")
+	}
+	if path, isFile := strings.CutPrefix(value, "@"); isFile {
+		content, err := readSecret(path)
+		if err != nil {
+			return "", fmt.Errorf("reading the redis URL: %w", err)
+		}
+		value = strings.TrimSpace(content)
+		if value == "" {
+			return "", fmt.Errorf("reading the redis URL: %s is empty", path)
+		}
+	}
+	if value == "" || value == EmbeddedWord {
+		return EmbeddedURL(), nil
+	}
+	return value, nil
+}
+
+// LiteralPassword says whether a password stands literally in a Redis URL, where placeholders in braces, such as `{env.PASSWORD}`, are
+// no literals. It judges text as it was written, before placeholders are replaced and even where it is no URL yet.
+func LiteralPassword(raw string) bool {
+	raw = withoutPlaceholders(raw)
+	_, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return false
+	}
+	before, query, _ := strings.Cut(rest, "?")
+	if at := strings.LastIndexByte(before, '@'); at >= 0 {
+		if _, password, _ := strings.Cut(before[:at], ":"); password != "" {
+			return true
+		}
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, _ := strings.Cut(pair, "="); name == "password" && value != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func withoutPlaceholders(s string) string {
+	var out strings.Builder
+	for {
+		before, after, open := strings.Cut(s, "{")
+		out.WriteString(before)
+		if !open {
+			return out.String()
+		}
+		_, rest, closed := strings.Cut(after, "}")
+		if !closed {
+			out.WriteString(after)
+			return out.String()
+		}
+		s = rest
+	}
+}

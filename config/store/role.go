@@ -1,0 +1,48 @@
+package store
+
+// This file finds out whether the server at the other end is a primary. A replica counts as a server that does not answer: what it says
+// may be older than a revocation, and it takes no writes.
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Server is what HELLO says of the other end.
+type server struct {
+	version string
+	mode    string // standalone, cluster or sentinel
+	role    string // master or replica
+}
+
+func isReplica(s server) bool { return s.role == "replica" || s.role == "slave" }
+
+// Doer is a client or a connection.
+type doer interface {
+	Do(ctx context.Context, args ...any) *redis.Cmd
+}
+
+func role(ctx context.Context, c doer) (server, error) {
+	v, err := c.Do(ctx, "hello", "3").Result()
+	if err != nil {
+		return server{}, fmt.Errorf("asking redis for its role: %w", err)
+	}
+	return readServer(v), nil
+}
+
+// ReadServer reads the answer to HELLO, which is a map, or a flat list from servers that do not speak RESP3.
+func readServer(v any) server {
+	fields := map[any]any{}
+	switch v := v.(type) {
+	case map[any]any:
+		fields = v
+	case []any:
+		for i := 0; i+1 < len(v); i += 2 {
+			fields[v[i]] = v[i+1]
+		}
+	}
+	text := func(name string) string { s, _ := fields[name].(string); return s }
+	return server{version: text("version"), mode: text("mode"), role: text("role")}
+}

@@ -1,0 +1,278 @@
+package store
+
+// This file turns a URL into what go-redis needs, and refuses what would break the rest of this code. Nothing here ever repeats a part of
+// the URL that could hold a password: not an error of net/url or go-redis, both of which quote what they could not read.
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The three shapes of a Redis (contract section 4).
+type shape int
+
+const (
+	single shape = iota
+	sentinel
+	cluster
+)
+
+// Target is a Redis as a URL names it: its shape, the options of go-redis for that shape, and how its servers are trusted.
+type target struct {
+	shape    shape
+	single   *redis.Options
+	sentinel *redis.FailoverOptions
+	cluster  *redis.ClusterOptions
+	tls      *tls.Config // nil: plain
+	unix     bool
+	name     string // where it is, fit to be shown
+}
+
+// What each parameter holds. Only the names below are understood; the contract promises go-redis' own beside ours, and of those the ones
+// that this code does not depend on.
+const (
+	anyText  = "text"
+	number   = "a number"
+	duration = "a duration"
+	yesNo    = "true or false"
+)
+
+var params = map[string]string{
+	// ours
+	"ca_file": anyText, "cert_file": anyText, "key_file": anyText, "password_file": anyText, "cluster": yesNo,
+	// go-redis'
+	"db": number, "protocol": number, "client_name": anyText, "pool_fifo": yesNo, "pool_size": number, "max_concurrent_dials": number,
+	"min_idle_conns": number, "max_idle_conns": number, "max_active_conns": number, "conn_max_idle_time": duration,
+	"conn_max_lifetime": duration, "conn_max_lifetime_jitter": duration, "pipeline_pool_size": number,
+	"pipeline_read_buffer_size": number, "pipeline_write_buffer_size": number, "addr": anyText, "master_name": anyText,
+	"username": anyText, "password": anyText, "failing_timeout_seconds": number,
+}
+
+// OnlySentinel are parameters that mean something beside master_name alone, and noCluster those that mean nothing in a Cluster.
+var (
+	onlySentinel = []string{"username", "password"}
+	noCluster    = []string{"db"}
+	onlyCluster  = []string{"failing_timeout_seconds"}
+)
+
+// Refused are the parameters of go-redis that this code cannot let anybody set, with the reason.
+var refused = map[string]string{
+	"read_only":                   readsReplicas,
+	"route_by_latency":            readsReplicas,
+	"route_by_latency_tolerance":  readsReplicas,
+	"route_randomly":              readsReplicas,
+	"replica_only":                readsReplicas,
+	"use_disconnected_replicas":   readsReplicas,
+	"max_retries":                 setsWaits,
+	"min_retry_backoff":           setsWaits,
+	"max_retry_backoff":           setsWaits,
+	"max_redirects":               setsWaits,
+	"dial_timeout":                setsWaits,
+	"dialer_retries":              setsWaits,
+	"dialer_retry_timeout":        setsWaits,
+	"read_timeout":                setsWaits,
+	"write_timeout":               setsWaits,
+	"pool_timeout":                setsWaits,
+	"context_timeout_enabled":     setsWaits,
+	"skip_verify":                 "it would accept any server; name its authority with ca_file instead",
+	"insecure_skip_verify":        "it would accept any server; name its authority with ca_file instead",
+	"client_side_cache":           "keys have a cache of their own here",
+	"maint_notifications_enabled": "it is not supported",
+}
+
+const (
+	readsReplicas = "a replica may not know of a revocation yet; only primaries are read"
+	setsWaits     = "retries and time-outs are set by this program, which depends on them"
+)
+
+// ParseTarget reads a URL. Files that it names are read here, but nothing is dialled.
+func parseTarget(raw string) (*target, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("the redis URL cannot be read: it looks like redis://user:password@host:6379/0, and characters such as / # ? % in the password must be percent-encoded, or the password be put into a file named by password_file")
+	}
+	switch u.Scheme {
+	case "redis", "rediss", "unix":
+	case "":
+		return nil, errors.New("the redis URL has no scheme: it begins with redis://, rediss:// or unix://")
+	default:
+		return nil, errors.New("the redis URL has a scheme that is not known: it begins with redis://, rediss:// or unix://")
+	}
+	if u.Opaque != "" || u.Fragment != "" {
+		return nil, errors.New("the redis URL cannot be read: percent-encode # in its password, and write // after the scheme")
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, errors.New("the parameters of the redis URL cannot be read")
+	}
+	t := &target{unix: u.Scheme == "unix", name: u.Scheme + "://" + u.Host}
+	// With master_name, addr means further Sentinels: it is tested first.
+	switch {
+	case q.Has("master_name"):
+		t.shape = sentinel
+	case q.Has("addr") || q.Get("cluster") == "true":
+		t.shape = cluster
+	}
+	if t.unix {
+		t.name = "unix://" + u.Path
+	}
+	if err := checkParams(t, q); err != nil {
+		return nil, err
+	}
+	if t.unix && t.shape != single {
+		return nil, errors.New("the redis URL names a unix socket, which is neither a Sentinel nor a Cluster")
+	}
+	if t.unix && u.Path == "" {
+		return nil, errors.New("the redis URL names no socket: it looks like unix:///run/redis/redis.sock")
+	}
+	if t.tls, err = tlsConfig(u, q); err != nil {
+		return nil, err
+	}
+	password, err := passwordFile(u, q, t.shape)
+	if err != nil {
+		return nil, err
+	}
+	for _, own := range []string{"ca_file", "cert_file", "key_file", "password_file", "cluster"} {
+		q.Del(own)
+	}
+	u.RawQuery = q.Encode()
+	if err := t.parse(u.String()); err != nil {
+		// What go-redis says quotes the URL, down to its password.
+		return nil, errors.New("the redis URL cannot be read: check its host, its port, the database after the last / (a number) and its parameters")
+	}
+	if password != "" {
+		t.setPassword(password)
+	}
+	return t, nil
+}
+
+func (t *target) parse(u string) (err error) {
+	switch t.shape {
+	case sentinel:
+		t.sentinel, err = redis.ParseFailoverURL(u)
+	case cluster:
+		t.cluster, err = redis.ParseClusterURL(u)
+	default:
+		t.single, err = redis.ParseURL(u)
+	}
+	return err
+}
+
+func (t *target) setPassword(p string) {
+	switch t.shape {
+	case sentinel:
+		t.sentinel.Password = p
+	case cluster:
+		t.cluster.Password = p
+	default:
+		t.single.Password = p
+	}
+}
+
+// CheckParams names what is wrong with the first wrong parameter. A name is shown only where it is one we know: a mistyped URL may have
+// part of a password in the place of a name.
+func checkParams(t *target, q url.Values) error {
+	names := make([]string, 0, len(q))
+	for name := range q {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if why, bad := refused[name]; bad {
+			return fmt.Errorf("the redis URL must not set %s: %s", name, why)
+		}
+		kind, known := params[name]
+		if !known {
+			return fmt.Errorf("the redis URL has a parameter that is not known (allowed: %s)", strings.Join(allowed(), ", "))
+		}
+		if slices.Contains(onlySentinel, name) && t.shape != sentinel {
+			return fmt.Errorf("the redis URL must not set %s without master_name: it stands before the @", name)
+		}
+		if slices.Contains(noCluster, name) && t.shape == cluster || slices.Contains(onlyCluster, name) && t.shape != cluster {
+			return fmt.Errorf("the redis URL must not set %s: it means nothing to this kind of Redis", name)
+		}
+		for _, v := range q[name] {
+			if !readable(kind, v) {
+				return fmt.Errorf("the redis URL sets %s to something that is not %s", name, kind)
+			}
+		}
+	}
+	if q.Has("master_name") && q.Get("master_name") == "" {
+		return errors.New("the redis URL sets master_name to nothing")
+	}
+	for _, a := range q["addr"] {
+		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
+			return errors.New("the redis URL sets addr to something that is not host:port")
+		}
+	}
+	return nil
+}
+
+func allowed() []string {
+	names := make([]string, 0, len(params))
+	for name := range params {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func readable(kind, v string) bool {
+	var err error
+	switch kind {
+	case number:
+		_, err = strconv.Atoi(v)
+	case yesNo:
+		if v != "true" && v != "false" {
+			_, err = strconv.ParseBool(v)
+		}
+	case duration:
+		if _, bad := strconv.Atoi(v); bad != nil {
+			_, err = time.ParseDuration(v)
+		}
+	}
+	return err == nil
+}
+
+// PasswordFile reads the password of the data server from password_file, where that is given. One trailing newline is dropped.
+func passwordFile(u *url.URL, q url.Values, s shape) (string, error) {
+	path := q.Get("password_file")
+	if path == "" {
+		return "", nil
+	}
+	_, inURL := u.User.Password()
+	if s == sentinel {
+		inURL = q.Has("password") // with master_name the URL's userinfo is the Sentinels'
+	}
+	if inURL {
+		return "", errors.New("the redis URL has a password and a password_file: give one of them")
+	}
+	p, err := readSecret(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the password_file of the redis URL: %w", err)
+	}
+	if p == "" {
+		return "", errors.New("the password_file of the redis URL is empty")
+	}
+	return p, nil
+}
+
+// ReadSecret reads a file that holds one secret; one trailing newline is dropped.
+func readSecret(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSuffix(string(b), "\n")
+	return strings.TrimSuffix(s, "\r"), nil
+}
