@@ -28,7 +28,7 @@ func (a *API) publishEvent(w http.ResponseWriter, r *http.Request, s scope) erro
 	switch {
 	case body.Event == "":
 		return config.Invalid("event", "required", "name the event, such as note.finalized")
-	case body.ID.set && !body.ID.null && !validID(body.ID.value):
+	case body.ID.set && !body.ID.null && !config.ValidID(body.ID.value):
 		return config.Invalid("id", "invalid_id", "an event's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
 	case body.Payload.Kind() != '{':
 		return config.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
@@ -178,7 +178,7 @@ func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope)
 	for _, id := range wish.IDs {
 		switch {
 		case seen[id]:
-		case validID(id):
+		case config.ValidID(id):
 			ids = append(ids, id)
 		default:
 			refused = append(refused, refusedView{ID: id, Reason: queue.RefusedNotFound})

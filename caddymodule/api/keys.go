@@ -93,7 +93,7 @@ var replicaWords = map[config.Replicated]string{
 
 func (a *API) revokeKey(w http.ResponseWriter, r *http.Request, s scope) error {
 	id := r.PathValue("id")
-	if !validID(id) {
+	if !config.ValidID(id) {
 		return config.ErrKeyNotFound
 	}
 	k, replicated, err := a.services.Keys.Revoke(r.Context(), s.org, id)

@@ -135,7 +135,7 @@ func (a *API) timeout(rt route) time.Duration {
 func scopeOf(f face, rt route, r *http.Request) (scope, error) {
 	if f == toolsFace {
 		org, _ := r.Context().Value(orgKey{}).(string)
-		if !validID(org) {
+		if !config.ValidID(org) {
 			return scope{}, &config.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
 		}
 		return scope{face: f, org: org}, nil
@@ -149,7 +149,7 @@ func scopeOf(f face, rt route, r *http.Request) (scope, error) {
 
 // checkOrg refuses what is no organization id.
 func checkOrg(org string) error {
-	if validID(org) {
+	if config.ValidID(org) {
 		return nil
 	}
 	return &config.Error{Status: http.StatusBadRequest, Code: "invalid_org_id", Field: "org", Detail: "an organization id is 1 to 128 characters of A-Z a-z 0-9 . _ : -"}

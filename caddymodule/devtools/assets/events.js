@@ -1,0 +1,144 @@
+// What becomes of events, on the page Webhooks: sending a test, the recent deliveries, and the events that could not be delivered.
+
+import { call, sentence } from "./api.js";
+import { $, badge, h, icon, number, show, when } from "./dom.js";
+import { makeList } from "./list.js";
+import { busy, toast } from "./ui.js";
+
+const acknowledging = [200, 201, 202, 204];
+const testPatience = 60_000; // ms; an endpoint may take 30 s to answer
+
+const duration = (ms) => (ms < 1000 ? `${number.format(ms)} ms` : `${number.format(Math.round(ms / 100) / 10)} s`);
+
+const reasons = {
+  retries_exhausted: "No attempt was acknowledged",
+  blocked: "The URL’s address is not allowed",
+  crashed: "Given up after repeated failures on our side",
+  invalid_payload: "The event’s content was invalid",
+  invalid_event: "The event was incomplete",
+  unknown_event: "The event type is unknown",
+  payload_too_large: "The event was too large",
+};
+
+const refusals = {
+  webhook_inactive: "Webhook delivery is inactive. Enable it and save, then redeliver.",
+  not_found: "This event is no longer here. It may have been redelivered already.",
+};
+
+const eventCell = (item) => [h("span", { class: "name" }, item.event), h("code", { class: "sub", translate: false }, item.id)];
+
+const deliveryColumns = [
+  { title: "Time", cell: (d) => (d.at ? when(d.at, { seconds: true }) : "") },
+  { title: "Event", class: "main-cell", cell: eventCell },
+  { title: "Attempt", class: "number", cell: (d) => (d.attempt === 0 ? h("span", { class: "badge off" }, "Test") : number.format(d.attempt)) },
+  {
+    title: "Status",
+    cell: (d) => (d.status === null ? badge("bad", "No answer") : badge(acknowledging.includes(d.status) ? "good" : "bad", String(d.status))),
+  },
+  { title: "Duration", class: "number", cell: (d) => duration(d.duration_ms) },
+  { title: "Error", class: "words", cell: (d) => (d.error ? sentence(d.error) : h("span", { class: "quiet" }, "None")) },
+];
+
+const deadColumns = [
+  { title: "Given up", from: (d) => d.dead_at, cell: (d) => (d.dead_at ? when(d.dead_at, { seconds: true }) : "") },
+  { title: "Event", class: "main-cell", from: (d) => [d.event, d.id], cell: eventCell },
+  { title: "Attempts", class: "number", from: (d) => d.attempts, cell: (d) => number.format(d.attempts) },
+  {
+    title: "Reason",
+    class: "words",
+    cell: (d) => [h("span", { class: "name" }, reasons[d.reason] ?? d.reason), h("span", { class: "sub" }, why(d))],
+  },
+  {
+    title: "Actions",
+    unseen: true,
+    class: "act",
+    from: (d) => d.id,
+    cell: (d) => {
+      const button = h("button", { type: "button", class: "button", "aria-description": `${d.event} ${d.id}` }, "Redeliver");
+      button.addEventListener("click", () => busy(button, () => redeliver({ ids: [d.id] })));
+      return button;
+    },
+  },
+];
+
+function why(d) {
+  if (d.last_error) return sentence(d.last_error);
+  return d.last_status === null ? "" : `Your endpoint answered ${d.last_status}.`;
+}
+
+let deliveries;
+let dead;
+
+export async function refreshEvents() {
+  await Promise.all([deliveries.refresh(), dead.refresh()]);
+}
+
+async function redeliver(wish) {
+  try {
+    const done = await call("POST", "dead-letters/replay", wish);
+    if (done.replayed === 0 && done.refused.length) {
+      const reason = done.refused[0].reason;
+      toast(refusals[reason] ?? `This could not be redelivered: ${reason}.`, "bad");
+    } else if (done.replayed === 0) {
+      toast("There was nothing left to redeliver.");
+    } else {
+      const left = done.remaining ? ` ${number.format(done.remaining)} more remain.` : "";
+      toast(done.replayed === 1 ? `Queued for redelivery.${left}` : `${number.format(done.replayed)} events queued for redelivery.${left}`);
+      $("dead-title").focus({ preventScroll: true });
+    }
+  } catch (problem) {
+    toast(problem.message, "bad");
+  }
+  await refreshEvents();
+}
+
+async function test() {
+  const box = $("test-result");
+  box.replaceChildren(h("p", { class: "hint" }, "Sending…"));
+  try {
+    const result = await call("POST", "webhook/test", { event: $("event").value }, { timeout: testPatience });
+    box.replaceChildren(outcome(result));
+    await deliveries.refresh();
+  } catch (problem) {
+    const text = problem.code === "webhook_not_found" ? "Save your webhook configuration first, then send a test event." : problem.message;
+    box.replaceChildren(note("bad", "The test event was not sent", text));
+  }
+}
+
+function outcome(result) {
+  const took = duration(result.duration_ms);
+  if (result.acknowledged) return note("good", "Acknowledged", `Your endpoint answered ${result.status} in ${took}.`);
+  const answered = result.status === null ? `No answer within ${took}.` : `Your endpoint answered ${result.status} in ${took}.`;
+  return note("bad", "Not acknowledged", answered, result.error ? sentence(result.error) : "");
+}
+
+function note(kind, title, ...texts) {
+  return h("div", { class: `note note-${kind}` }, icon(kind === "good" ? "check" : "warn"),
+    h("div", {}, h("p", {}, h("strong", {}, title)), ...texts.filter(Boolean).map((t) => h("p", {}, t))));
+}
+
+export function startEvents() {
+  deliveries = makeList({
+    box: $("deliveries"),
+    path: "webhook/deliveries",
+    caption: "Recent attempts to deliver, newest first",
+    columns: deliveryColumns,
+    id: (d) => `${d.id} ${d.attempt} ${d.at}`,
+    nothing: ["send", "No deliveries yet", "Each attempt to deliver an event to your endpoint is listed here for 30 days."],
+  });
+  dead = makeList({
+    box: $("dead"),
+    path: "dead-letters",
+    caption: "Events that could not be delivered, newest first",
+    columns: deadColumns,
+    id: (d) => `${d.id} ${d.dead_at}`,
+    nothing: ["inbox", "Nothing was left undelivered", "Events whose retries are spent are kept here, to be redelivered."],
+    onItems: (items) => show($("redeliver-all"), items.length > 1),
+  });
+  const all = $("redeliver-all");
+  all.addEventListener("click", () => busy(all, () => redeliver({ all: true })));
+  $("test-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    busy($("test-send"), test);
+  });
+}

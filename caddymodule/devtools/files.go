@@ -1,0 +1,90 @@
+package devtools
+
+// The page and its files.
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"mime"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
+)
+
+//go:embed page.html assets
+var embedded embed.FS
+
+// file is a static file of the page.
+type file struct {
+	body      []byte
+	mediaType string
+	etag      string
+}
+
+// files are the static files by their path beside the page.
+var files = loadFiles()
+
+// page is the page itself; what it shows of the caller and the site is filled in, all else it asks the API for.
+var page = template.Must(template.ParseFS(embedded, "page.html"))
+
+func loadFiles() map[string]file {
+	out := map[string]file{}
+	entries, err := embedded.ReadDir("assets")
+	if err != nil {
+		panic(fmt.Errorf("reading the embedded files: %w", err))
+	}
+	for _, e := range entries {
+		name := path.Join("assets", e.Name())
+		body, err := embedded.ReadFile(name)
+		if err != nil {
+			panic(fmt.Errorf("reading the embedded files: %w", err))
+		}
+		sum := sha256.Sum256(body)
+		out[name] = file{body: body, mediaType: mediaType(name), etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	}
+	return out
+}
+
+// mediaType does not ask the machine's own tables for the types that matter: nosniff makes browsers refuse a wrong one.
+func mediaType(name string) string {
+	switch ext := path.Ext(name); ext {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	default:
+		return mime.TypeByExtension(ext)
+	}
+}
+
+// serve answers with the file. It is the same for everybody, and asked for again at each use, so that a new release shows at once.
+func (f file) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.mediaType)
+	h.Set("ETag", f.etag)
+	h.Set("Cache-Control", "private, no-cache")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+}
+
+// servePage answers with the page.
+func (h *Handler) servePage(w http.ResponseWriter, org string) {
+	events := h.Events
+	if len(events) == 0 {
+		events = payload.Events()
+	}
+	var b bytes.Buffer
+	if err := page.Execute(&b, map[string]any{"Org": org, "SourceAddresses": h.SourceAddresses, "Events": events}); err != nil {
+		panic(fmt.Errorf("making the page: %w", err)) // a template over strings, into memory
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(b.Bytes()) // a client that went away needs no answer
+}
