@@ -1,13 +1,17 @@
 package store
 
 // This file keeps track of every open connection, so that all of them can be dropped at once: go-redis has no way to empty its pool, and a
-// server that turned into a replica keeps the connections it has and goes on answering reads.
+// server that turned into a replica keeps the connections it has and goes on answering reads. And it keeps the Cluster client from sending
+// a command again whose answer was lost, since it may have been carried out: go-redis does so on its own count of redirections, whatever
+// MaxRetries says, unless it does not recognize the error.
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -16,7 +20,8 @@ const dialTimeout = time.Second
 
 // Connections is the set of open connections of a Store. Invariant: a connection is in open from its dial to its Close.
 type connections struct {
-	tls *tls.Config
+	tls      *tls.Config
+	sentOnce bool // hide what happens to connections from go-redis
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -25,6 +30,45 @@ type connections struct {
 type connection struct {
 	net.Conn
 	all *connections
+}
+
+// A plainConnection lets go-redis look, before it uses an idle connection, whether the other end has closed it. Below TLS that cannot be
+// seen: what waits there may be TLS' own.
+type plainConnection struct {
+	*connection
+	syscall.Conn
+}
+
+// Lost is an error after which a command may have been carried out, in a form that go-redis does not recognize.
+type lost struct{ cause error }
+
+func (l *lost) Error() string { return l.cause.Error() }
+
+// reveal undoes what hide did to an error on its way through go-redis.
+func reveal(err error) error {
+	if l, ok := errors.AsType[*lost](err); ok {
+		return l.cause
+	}
+	return err
+}
+
+func (c *connection) hide(err error) error {
+	if err == nil || !c.all.sentOnce {
+		return err
+	}
+	return &lost{err}
+}
+
+// Read reads; see lost.
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	return n, c.hide(err)
+}
+
+// Write writes; see lost.
+func (c *connection) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.hide(err)
 }
 
 // Close closes the connection and takes it off the list.
@@ -60,6 +104,9 @@ func (cs *connections) dial(ctx context.Context, network, addr string) (net.Conn
 	cs.mu.Lock()
 	cs.open[c] = struct{}{}
 	cs.mu.Unlock()
+	if raw, ok := conn.(syscall.Conn); ok {
+		return plainConnection{connection: c, Conn: raw}, nil
+	}
 	return c, nil
 }
 

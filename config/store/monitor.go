@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -91,6 +93,9 @@ func (m *Monitor) look(ctx context.Context) State {
 	defer cancel()
 	s, marked, err := m.store.probe(ctx)
 	switch {
+	case gone(err): // the server ended or was restarted: every connection that is still in a pool has ended, too
+		m.store.conns.drop()
+		return State{Initialized: m.State().Initialized, Err: err}
 	case err != nil:
 		return State{Initialized: m.State().Initialized, Err: err}
 	case isReplica(s):
@@ -126,6 +131,11 @@ func (s *Store) probe(ctx context.Context) (server, bool, error) {
 		return sv, false, fmt.Errorf("reading the schema marker: %w", err)
 	}
 	return sv, version == SchemaVersion, nil
+}
+
+// gone says whether the other end has closed the connection, or is no more.
+func gone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // Set keeps a state and says whether it is a new one. Errors differ in their details from look to look; what counts is their kind.

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -61,46 +60,4 @@ func (h hook) saw(err error) {
 	if h.observer != nil && !errors.Is(err, context.Canceled) { // whoever asked has left: that says nothing of Redis
 		h.observer.ObserveCommand(err)
 	}
-}
-
-// SentOnce keeps the Cluster client from sending a command again whose answer was lost: it may have been carried out. go-redis does so on
-// its own count of redirections, whatever MaxRetries says, unless it does not recognize the error.
-type sentOnce struct{}
-
-// DialHook leaves dialling as it is.
-func (sentOnce) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-// ProcessHook hides the errors of connections from the Cluster client.
-func (sentOnce) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error { return hide(next(ctx, cmd)) }
-}
-
-// ProcessPipelineHook leaves pipelines as they are: go-redis decides about their repetition inside of it.
-func (sentOnce) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-// Lost is an error after which a command may have been carried out, in a form that go-redis does not recognize.
-type lost struct{ cause error }
-
-func (l *lost) Error() string { return l.cause.Error() }
-
-func hide(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, answered := errors.AsType[redis.Error](err); answered {
-		return err
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return err // nothing was sent
-	}
-	return &lost{err}
-}
-
-func reveal(err error) error {
-	if l, ok := errors.AsType[*lost](err); ok {
-		return l.cause
-	}
-	return err
 }

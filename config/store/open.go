@@ -42,7 +42,7 @@ func open(o Options) (*Store, error) {
 		cluster:  t.shape == cluster,
 		where:    t.name,
 		logger:   o.Logger,
-		conns:    &connections{tls: t.tls, open: map[*connection]struct{}{}},
+		conns:    &connections{tls: t.tls, sentOnce: t.shape == cluster, open: map[*connection]struct{}{}},
 		observer: o.Observer,
 	}
 	s.client = s.newClient(t, hook{store: s, observer: o.Observer}, false)
@@ -75,7 +75,6 @@ func (s *Store) newClient(t *target, h hook, blocking bool) redis.UniversalClien
 			o.PoolSize, o.MinIdleConns, o.PipelinePoolSize = blockingPool, 0, -1
 		}
 		c := redis.NewClusterClient(&o)
-		c.OnNewNode(func(node *redis.Client) { node.AddHook(sentOnce{}) })
 		c.AddHook(h)
 		return c
 	default:
