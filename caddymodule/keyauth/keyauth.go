@@ -19,8 +19,13 @@ package keyauth
 
 import (
 	"context"
+	"encoding/hex"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
@@ -54,37 +59,145 @@ type Verdict struct {
 	Refusal *Refusal // it is refused
 }
 
+// reader is the part of store.Store that keys are read with.
+type reader interface {
+	ReadHashes(ctx context.Context, keys ...string) []store.Hash
+}
+
 // Auth decides about requests and counts the admitted ones. It is safe for concurrent use, from New on and after Stop.
 type Auth struct {
-	store *store.Store
+	reader   reader
+	names    store.Names
+	logger   *slog.Logger
+	metrics  *Metrics
+	clock    *clock
+	provenAt func() time.Time
+	started  time.Time
+
+	settings atomic.Pointer[settings]
+	reconfig sync.Mutex // held while settings and held are replaced
+
+	// held are good keys, refused are others. They are apart, so that no flood of bad keys pushes out a good one. See flight.go for who may
+	// change them.
+	held    atomic.Pointer[space[*entry]]
+	refused *space[refusedKey]
+	// epoch counts the gaps. What was read in an earlier one is read again before its next use (invariant 3).
+	epoch atomic.Uint64
+
+	desks      [desks]desk
+	places     chan struct{} // holds one for each request that reads
+	breaker    breaker
+	limiter    *limiter
+	usage      *usage
+	badRecords *rate.Limiter // how often a damaged record is worth a line
+}
+
+// maxRefused is how many refused keys are remembered.
+const maxRefused = 16384
+
+// settings is what may change while running.
+type settings struct {
+	cacheSize       int
+	ttl             time.Duration
+	unknownBurst    int
+	unknownRate     rate.Limit
+	requireChecksum bool
+}
+
+func settingsOf(o Options) *settings {
+	s := &settings{
+		cacheSize:       o.CacheSize,
+		ttl:             o.CacheTTL,
+		unknownBurst:    o.UnknownKeyBurst,
+		unknownRate:     rate.Limit(o.UnknownKeyRate),
+		requireChecksum: o.RequireChecksum,
+	}
+	if s.cacheSize <= 0 {
+		s.cacheSize = 100_000
+	}
+	if s.ttl <= 0 || s.ttl > MaxCacheTTL {
+		s.ttl = MaxCacheTTL
+	}
+	if s.unknownBurst <= 0 {
+		s.unknownBurst = 100
+	}
+	if s.unknownRate <= 0 {
+		s.unknownRate = 1
+	}
+	return s
 }
 
 // New returns an Auth over st. It never dials. Run must run for as long as requests come.
-func New(st *store.Store, o Options) *Auth { return &Auth{store: st} }
-
-// Reconfigure takes over the rules of o: sizes, times and rates. Held keys and counts stay; Logger, Metrics and ProvenAt are those of New.
-func (a *Auth) Reconfigure(o Options) {}
-
-// Authenticate decides about a request with these values of its Authorization header, one a line. The client's address (as text, so that it
-// costs nothing where it does not matter) is only used against floods of unknown keys. It takes a second at most.
-func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP string) Verdict {
-	if _, refusal := ParseAuthorization(values); refusal != nil {
-		return Verdict{Refusal: refusal}
-	}
-	return Verdict{Refusal: refuseUnavailable}
+func New(st *store.Store, o Options) *Auth {
+	a := newAuth(st, &redisCounts{client: st.Client(), names: st.Names()}, st.Names(), o, nil)
+	onDial(st.Client(), a.usage.suspect)
+	return a
 }
 
-// KeyChanged stops trusting what is known of the key with this sha256 hex; it implements changes.Handler.
-func (a *Auth) KeyChanged(hash string, announced time.Time) {}
+// newAuth is New over anything that can be read and counted in, on any clock.
+func newAuth(r reader, counts counts, names store.Names, o Options, readClock func() (wall, mono int64)) *Auth {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	if o.ProvenAt == nil {
+		o.ProvenAt = func() time.Time { return time.Time{} }
+	}
+	c := newClock(readClock)
+	a := &Auth{
+		reader: r, names: names, logger: o.Logger, metrics: o.Metrics, clock: c, provenAt: o.ProvenAt, started: time.Now(),
+		refused:    newSpace[refusedKey](maxRefused),
+		places:     make(chan struct{}, maxReads),
+		breaker:    breaker{woken: make(chan struct{}, 1)},
+		limiter:    newLimiter(c),
+		usage:      newUsage(counts, o.Logger, o.Metrics),
+		badRecords: rate.NewLimiter(1, 10),
+	}
+	for i := range a.desks {
+		a.desks[i].flights = map[digest]*flight{}
+	}
+	s := settingsOf(o)
+	a.settings.Store(s)
+	a.held.Store(newSpace[*entry](s.cacheSize))
+	a.metrics.attach(a)
+	return a
+}
 
-// WebhookChanged does nothing; it implements changes.Handler.
-func (a *Auth) WebhookChanged(string, time.Time) {}
-
-// Gap makes every record that was read before be read again before its next use; it implements changes.Handler.
-func (a *Auth) Gap() {}
+// Reconfigure takes over the rules of o: sizes, times and rates. Held keys and counts stay; Logger, Metrics and ProvenAt are those of New.
+func (a *Auth) Reconfigure(o Options) {
+	a.reconfig.Lock()
+	defer a.reconfig.Unlock()
+	s := settingsOf(o)
+	if s.cacheSize != a.settings.Load().cacheSize {
+		// With every desk held nothing is kept and nothing forgotten meanwhile. Who looked into the old space just before is like one whose
+		// request came just before.
+		for i := range a.desks {
+			a.desks[i].mu.Lock()
+			defer a.desks[i].mu.Unlock()
+		}
+		held, evicted := a.held.Load().resized(s.cacheSize)
+		a.metrics.evictions.Add(uint64(evicted))
+		a.held.Store(held)
+	}
+	a.settings.Store(s)
+}
 
 // Run keeps held keys fresh and flushes counts, until ctx is done; when it has returned, no goroutine of a is left. Call Stop after it.
-func (a *Auth) Run(ctx context.Context) { <-ctx.Done() }
+func (a *Auth) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { a.refresh(ctx) })
+	all.Go(func() { a.probe(ctx) })
+	all.Go(func() { a.usage.run(ctx) })
+	all.Wait()
+}
 
 // Stop brings all counts to Redis and folds away what this process keeps there, as long as ctx allows. It logs how many counts were lost.
-func (a *Auth) Stop(ctx context.Context) {}
+func (a *Auth) Stop(ctx context.Context) {
+	a.usage.stop(ctx)
+	a.metrics.detach(a)
+}
+
+// keyName is the name of the hash of the key d.
+func (a *Auth) keyName(d *digest) string { return a.names.Key(hex.EncodeToString(d[:])) }

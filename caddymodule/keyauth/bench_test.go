@@ -1,0 +1,93 @@
+package keyauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+)
+
+// warm is an Auth on the real clock that holds n keys, and their header values.
+func warm(tb testing.TB, n int) (*Auth, [][]string) {
+	tb.Helper()
+	redis := newFakeRedis()
+	a := newAuth(redis, newFakeCounts(), names, Options{Logger: quiet}, nil)
+	values := make([][]string, n)
+	for i := range values {
+		key := config.GenerateKey(nil)
+		redis.set(key, goodFields(fmt.Sprint("k", i)))
+		values[i] = []string{"Bearer " + key}
+		if v := a.Authenticate(context.Background(), values[i], "192.0.2.1"); v.Key == nil {
+			tb.Fatal(v.Refusal)
+		}
+	}
+	return a, values
+}
+
+// BenchmarkSHA256 is the yardstick: the hash of the key alone.
+func BenchmarkSHA256(b *testing.B) {
+	key := []byte(config.GenerateKey(nil))
+	for b.Loop() {
+		sha256.Sum256(key)
+	}
+}
+
+// BenchmarkCached is a verdict on a held key, counted and measured.
+func BenchmarkCached(b *testing.B) {
+	a, values := warm(b, 1)
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := a.Authenticate(ctx, values[0], "192.0.2.1"); v.Key == nil {
+			b.Fatal(v.Refusal)
+		}
+	}
+}
+
+// BenchmarkCachedSpread is the same with the keys of a large gateway in turn.
+func BenchmarkCachedSpread(b *testing.B) {
+	a, values := warm(b, 50_000)
+	ctx := context.Background()
+	i := 0
+	for b.Loop() {
+		if v := a.Authenticate(ctx, values[i%len(values)], "192.0.2.1"); v.Key == nil {
+			b.Fatal(v.Refusal)
+		}
+		i += 7919
+	}
+}
+
+func benchmarkParallel(b *testing.B, keys int) {
+	a, values := warm(b, keys)
+	ctx := context.Background()
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		mine := values[int(next.Add(1))%keys]
+		for pb.Next() {
+			if v := a.Authenticate(ctx, mine, "192.0.2.1"); v.Key == nil {
+				b.Error(v.Refusal)
+			}
+		}
+	})
+}
+
+// BenchmarkCachedOwnKey gives each goroutine a key of its own; run it with -cpu 1,2.
+func BenchmarkCachedOwnKey(b *testing.B) { benchmarkParallel(b, 64) }
+
+// BenchmarkCachedSameKey gives all goroutines the same key; run it with -cpu 1,2.
+func BenchmarkCachedSameKey(b *testing.B) { benchmarkParallel(b, 1) }
+
+// BenchmarkNegative is a verdict on a key that is remembered as unknown.
+func BenchmarkNegative(b *testing.B) {
+	a := newAuth(newFakeRedis(), newFakeCounts(), names, Options{Logger: quiet}, newHandClock().read)
+	values := []string{config.GenerateKey(nil)}
+	for b.Loop() {
+		if v := a.Authenticate(context.Background(), values, "192.0.2.1"); v.Key != nil {
+			b.Fatal("let in")
+		}
+	}
+}
