@@ -130,6 +130,7 @@ func (a *App) Stop() error {
 	}
 	stop := a.dispatching
 	a.dispatching = nil
+	a.dispatcher.Store(nil)
 	return stop()
 }
 

@@ -57,21 +57,6 @@ func readSecret(stdin io.Reader, flag, value string) (string, error) {
 	return secret, nil
 }
 
-// parseExpiry reads an expiry: a time with its zone, or a span from now on.
-func parseExpiry(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
-	}
-	d, err := parseSpan(s)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is neither a time with its zone, such as 2027-01-01T00:00:00Z, nor a span, such as 90d", s)
-	}
-	return now.Add(d), nil
-}
-
 // parseSpan reads a time span such as 500ms, 35s, 30d or 1d12h, as Caddyfiles have it.
 func parseSpan(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is no time span, such as 500ms, 35s or 30d", s)

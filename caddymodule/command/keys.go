@@ -59,9 +59,12 @@ func keysCreate(f *storeFlags) *cobra.Command {
 			if err := checkOrg(org); err != nil {
 				return err
 			}
-			expiresAt, err := parseExpiry(expires, time.Now())
-			if err != nil {
-				return fmt.Errorf("--expires: %w", err)
+			var expiresAt time.Time
+			if expires != "" {
+				var err error
+				if expiresAt, err = config.ParseExpiry(expires, time.Now()); err != nil {
+					return fmt.Errorf("--expires: %w", err)
+				}
 			}
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
 				created, err := call(ctx, func(ctx context.Context) (config.CreatedKey, error) {

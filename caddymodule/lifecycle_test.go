@@ -1,0 +1,283 @@
+package caddymodule
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/goleak"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// site is a gateway at addr that says word, with further lines in the block tenzo.
+func site(addr, word, tenzo string) string {
+	return fmt.Sprintf(`{
+	admin off
+	tenzo {
+		%s
+	}
+}
+http://%s {
+	tenzo_auth
+	respond "%s"
+}`, tenzo, addr, word)
+}
+
+// listenOnly is a Redis that nobody may dial: it counts connections.
+func listenOnly(t *testing.T) (url string, dialled *atomic.Int32) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	dialled = new(atomic.Int32)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	return "redis://" + l.Addr().String(), dialled
+}
+
+// poolsEmpty fails where something is still referred to.
+func poolsEmpty(t *testing.T) {
+	t.Helper()
+	for name, pool := range map[string]*caddy.UsagePool{"cores": cores, "dispatchers": dispatchers} {
+		pool.Range(func(key, value any) bool {
+			t.Errorf("%s still holds something", name)
+			return true
+		})
+	}
+}
+
+func TestValidateDialsNothing(t *testing.T) {
+	url, dialled := listenOnly(t)
+	t.Setenv("TENZO_REDIS_URL", url)
+	caddyfile := site("127.0.0.1:0", "x", "webhooks")
+	var parsed caddy.Config
+	if err := caddy.StrictUnmarshalJSON(adapt(t, caddyfile), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(&parsed); err != nil {
+		t.Fatal(err)
+	}
+	if n := dialled.Load(); n != 0 {
+		t.Errorf("redis was dialled %d times", n)
+	}
+	finishTeardowns(t.Context())
+	poolsEmpty(t)
+}
+
+func TestProvisionRefusals(t *testing.T) {
+	for _, c := range []struct{ name, tenzo, url, want string }{
+		{"unset", "", "", "set the environment variable TENZO_REDIS_URL"},
+		{"unset placeholder", "redis {env.TENZO_TEST_NOT_SET}", "", "{env.TENZO_TEST_NOT_SET} resolves to nothing"},
+		{"missing file", "redis {file./nonexistent/url}", "", "{file./nonexistent/url} resolves to nothing"},
+		{"no URL", "", "nonsense:s3cret", "redis: "},
+		{"refused parameter", "", "redis://localhost?read_timeout=5s", "read_timeout"},
+		{"missing CA", "", "rediss://:s3cret@localhost?ca_file=/nonexistent/ca.pem", "redis: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("TENZO_REDIS_URL", c.url)
+			err := caddy.Load(adapt(t, site("127.0.0.1:0", "x", c.tenzo)), true)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("want an error with %q, got %v", c.want, err)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the error shows the password: %v", err)
+			}
+			finishTeardowns(t.Context())
+			poolsEmpty(t)
+		})
+	}
+}
+
+func TestLiteralPasswordInJSONIsRefused(t *testing.T) {
+	err := caddy.Load([]byte(`{"admin":{"disabled":true},"apps":{"tenzo":{"redis":"redis://:s3cret@localhost"}}}`), true)
+	if err == nil || !strings.Contains(err.Error(), "must not stand in the configuration") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReloadKeepsCacheCountsAndRequests(t *testing.T) {
+	r := startStore(t)
+	key := createKey(t, r, "acme")
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-proceed
+		_, _ = io.WriteString(w, "slow")
+	}))
+	t.Cleanup(slow.Close)
+	addr := harness.FreeAddr(t)
+	slowly := fmt.Sprintf("{\nadmin off\n}\nhttp://%s {\ntenzo_auth\nreverse_proxy /slow %s\nrespond before\n}", addr, slow.Listener.Addr())
+	load(t, slowly)
+	c := client(t)
+	if _, body := get(t, c, "http://"+addr, key.Secret); body != "before" {
+		t.Fatalf("answered %q", body)
+	}
+	reads := counter(t, "tenzo_auth_lookups_total", "source", "redis")
+	allowed := counter(t, "tenzo_auth_requests_total", "result", "allowed")
+
+	// A request is under way while two reloads come.
+	type answer struct {
+		status int
+		body   string
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		response, body := get(t, client(t), "http://"+addr+"/slow", key.Secret)
+		answered <- answer{response.StatusCode, body}
+	}()
+	<-entered
+	load(t, site(addr, "between", "keys {\ncache_size 50\n}"))
+	load(t, site(addr, "after", ""))
+	if response, body := get(t, client(t), "http://"+addr, key.Secret); response.StatusCode != 200 || body != "after" {
+		t.Errorf("after the reloads answered %s %q", response.Status, body)
+	}
+	close(proceed)
+	if a := <-answered; a.status != 200 || a.body != "slow" {
+		t.Errorf("the request under way ended with %d %q", a.status, a.body)
+	}
+
+	if n := counter(t, "tenzo_auth_lookups_total", "source", "redis"); n != reads {
+		t.Errorf("the key was read from redis again after a reload: %v reads, %v before", n, reads)
+	}
+	if n := counter(t, "tenzo_auth_requests_total", "result", "allowed"); n != allowed+2 {
+		t.Errorf("the metrics count %v, want %v", n, allowed+2)
+	}
+	stopCaddy(t)
+	usage, err := config.NewKeys(openStore(t, r.URL())).List(t.Context(), "acme", 10, "")
+	if err != nil || len(usage.Items) != 1 || usage.Items[0].Count != 3 {
+		t.Errorf("the store counts %+v, %v; want 3", usage.Items, err)
+	}
+	poolsEmpty(t)
+}
+
+func TestReloadToAnotherRedis(t *testing.T) {
+	first, second := harness.StartRedis(t), harness.StartRedis(t)
+	first.Mark()
+	second.Mark()
+	here, there := createKey(t, first, "acme"), createKey(t, second, "acme")
+	addr := harness.FreeAddr(t)
+	t.Setenv("TENZO_REDIS_URL", first.URL())
+	load(t, site(addr, "x", ""))
+	if response, _ := get(t, client(t), "http://"+addr, here.Secret); response.StatusCode != 200 {
+		t.Fatalf("answered %s", response.Status)
+	}
+	t.Setenv("TENZO_REDIS_URL", second.URL())
+	load(t, site(addr, "x", ""))
+	for secret, want := range map[string]int{here.Secret: 401, there.Secret: 200} {
+		if response, _ := get(t, client(t), "http://"+addr, secret); response.StatusCode != want {
+			t.Errorf("answered %s, want %d", response.Status, want)
+		}
+	}
+	stopCaddy(t)
+	for _, r := range []*harness.Redis{first, second} {
+		page, err := config.NewKeys(openStore(t, r.URL())).List(t.Context(), "acme", 10, "")
+		if err != nil || len(page.Items) != 1 || page.Items[0].Count != 1 {
+			t.Errorf("the store counts %+v, %v; want 1", page.Items, err)
+		}
+	}
+	poolsEmpty(t)
+}
+
+func TestFailingReloadChangesNothing(t *testing.T) {
+	r := startStore(t)
+	key := createKey(t, r, "acme")
+	addr := harness.FreeAddr(t)
+	load(t, site(addr, "good", ""))
+	get(t, client(t), "http://"+addr, key.Secret)
+
+	url, dialled := listenOnly(t)
+	t.Setenv("TENZO_REDIS_URL", url)
+	// Another module fails to provision after ours.
+	bad := site(addr, "bad", "webhooks") + "\nhttp://127.0.0.1:0 {\n\ttenzo_auth\n\tphp_fastcgi localhost:1 {\n\t\tdial_timeout 1s\n\t}\n\ttemplates {\n\t\tmime x\n\t}\n\ttls /nonexistent.crt /nonexistent.key\n}"
+	if err := caddy.Load(adapt(t, bad), true); err == nil {
+		t.Fatal("the bad configuration was loaded")
+	}
+	if n := dialled.Load(); n != 0 {
+		t.Errorf("a configuration that failed dialled its redis %d times", n)
+	}
+	finishTeardowns(t.Context())
+	if n, _ := cores.References((redisTarget{url: url, prefix: "tenzo:"}).key()); n != 0 {
+		t.Errorf("the failed configuration still holds its core %d times", n)
+	}
+	if response, body := get(t, client(t), "http://"+addr, key.Secret); response.StatusCode != 200 || body != "good" {
+		t.Errorf("answered %s %q", response.Status, body)
+	}
+	stopCaddy(t)
+	poolsEmpty(t)
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	r := startStore(t)
+	key := createKey(t, r, "acme")
+	addr := harness.FreeAddr(t)
+	cycle := func() {
+		load(t, site(addr, "x", "webhooks"))
+		get(t, client(t), "http://"+addr, key.Secret)
+		load(t, site(addr, "y", "webhooks {\nmax_in_flight 100\n}"))
+		get(t, client(t), "http://"+addr, key.Secret)
+		stopCaddy(t)
+	}
+	cycle() // what Caddy itself starts once and keeps
+	before := goleak.IgnoreCurrent()
+	cycle()
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+	poolsEmpty(t)
+	// This test's own client holds one connection, and so may the one that made the key.
+	admin := r.Client(t)
+	harness.Eventually(t, 5*time.Second, func() error {
+		list, err := admin.ClientList(t.Context()).Result()
+		if err != nil {
+			return err
+		}
+		if n := strings.Count(list, "\n"); n > 2 {
+			return fmt.Errorf("redis still has %d connections:\n%s", n, list)
+		}
+		return nil
+	})
+}
+
+func TestMetricsOfWebhooksOnlyWithTheirBlock(t *testing.T) {
+	startStore(t)
+	addr := harness.FreeAddr(t)
+	for _, c := range []struct {
+		tenzo string
+		want  bool
+	}{{"", false}, {"webhooks", true}, {"", false}} {
+		load(t, site(addr, "x", c.tenzo))
+		active := caddy.ActiveContext()
+		families, err := active.GetMetricsRegistry().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]bool{}
+		for _, f := range families {
+			prefix, _, _ := strings.Cut(strings.TrimPrefix(f.GetName(), "tenzo_"), "_")
+			names[prefix] = names[prefix] || strings.HasPrefix(f.GetName(), "tenzo_")
+		}
+		if !names["auth"] || !names["redis"] || names["webhook"] != c.want {
+			t.Errorf("with the block %q there are metrics of %v", c.tenzo, names)
+		}
+	}
+}
