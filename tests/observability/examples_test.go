@@ -1,0 +1,314 @@
+package observability
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"gopkg.in/yaml.v3"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// caddyfiles are the examples by name, those that stand inside other files too.
+func caddyfiles(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, path := range append(glob(t, inConfig(t, "examples", "*.Caddyfile")), inConfig(t, "examples", "docker", "Caddyfile")) {
+		all[filepath.Base(path)] = read(t, path)
+	}
+	all["kubernetes"] = kubernetes(t)["ConfigMap tenzo-gateway"]["data"].(map[string]any)["Caddyfile"].(string)
+	return all
+}
+
+// Every Caddyfile is one that the binary takes, written as `fmt` writes it.
+func TestExampleCaddyfilesAreValid(t *testing.T) {
+	files := t.TempDir()
+	ca := harness.NewCA(t)
+	authority, err := os.ReadFile(ca.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"redis-ca.pem": authority, "redis-password": []byte("secret\n")} {
+		if err := os.WriteFile(filepath.Join(files, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range caddyfiles(t) {
+		t.Run(name, func(t *testing.T) {
+			formatted := harness.RunGateway(t, nil, text, "fmt", "-")
+			if formatted.Status != 0 || formatted.Stdout != text {
+				t.Errorf("`tenzo-gateway fmt` would change it (status %d): %s", formatted.Status, formatted.Stderr)
+			}
+			text = strings.ReplaceAll(text, "/etc/tenzo-gateway", files)
+			path := filepath.Join(t.TempDir(), "Caddyfile")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			env := []string{"TENZO_REDIS_URL=redis://127.0.0.1:1/0"}
+			if r := harness.RunGateway(t, env, "", "validate", "--config", path, "--adapter", "caddyfile"); r.Status != 0 {
+				t.Errorf("`tenzo-gateway validate` ends with %d: %s", r.Status, r.Stderr)
+			}
+		})
+	}
+}
+
+func TestSystemdUnitsAreValid(t *testing.T) {
+	binary := harness.Binary(t)
+	dir := t.TempDir()
+	for _, path := range glob(t, inConfig(t, "examples", "systemd", "*.service")) {
+		unit := read(t, path)
+		if !strings.Contains(unit, "\nTimeoutStopSec=45\n") {
+			t.Errorf("%s does not give the process 45 s to stop", filepath.Base(path))
+		}
+		// Everything is checked but the path of the binary, which is not installed here.
+		here := filepath.Join(dir, filepath.Base(path))
+		if err := os.WriteFile(here, []byte(strings.ReplaceAll(unit, "/usr/local/bin/tenzo-gateway", binary)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := run(dir, "systemd-analyze", "verify", here); err != nil || out != "" {
+			t.Errorf("%s: %v\n%s", filepath.Base(path), err, out)
+		}
+		if out, err := run(dir, "systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", here); err != nil {
+			t.Errorf("%s is more exposed than 2.0: %v\n%s", filepath.Base(path), err, out)
+		}
+		for _, line := range strings.Split(unit, "\n") {
+			if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
+				checkFlags(t, strings.Fields(command)[1:])
+			}
+		}
+	}
+}
+
+// checkFlags says which flags of a command line the binary does not know.
+func checkFlags(t *testing.T, args []string) {
+	t.Helper()
+	help := harness.RunGateway(t, nil, "", args[0], "--help")
+	if help.Status != 0 {
+		t.Errorf("there is no command %s: %s", args[0], help.Stderr)
+	}
+	for _, arg := range args[1:] {
+		name, _, _ := strings.Cut(arg, "=")
+		if strings.HasPrefix(name, "--") && !strings.Contains(help.Stdout+help.Stderr, name) {
+			t.Errorf("%s has no flag %s", args[0], name)
+		}
+	}
+}
+
+func TestComposeFileIsWhole(t *testing.T) {
+	dir := inConfig(t, "examples", "docker")
+	var c struct {
+		Services map[string]struct {
+			Command         []string
+			Environment     map[string]string
+			StopGracePeriod string `yaml:"stop_grace_period"`
+			Volumes         []string
+			Build           struct{ Context, Dockerfile string }
+			DependsOn       map[string]any `yaml:"depends_on"`
+		}
+		Volumes map[string]any
+	}
+	readYAML(t, filepath.Join(dir, "compose.yaml"), &c)
+	for name, s := range c.Services {
+		for _, v := range s.Volumes {
+			source, _, _ := strings.Cut(v, ":")
+			if strings.HasPrefix(source, ".") {
+				if _, err := os.Stat(filepath.Join(dir, source)); err != nil {
+					t.Errorf("%s mounts what is not there: %v", name, err)
+				}
+			} else if _, ok := c.Volumes[source]; !ok {
+				t.Errorf("%s mounts the volume %s, which is not declared", name, source)
+			}
+		}
+		for other := range s.DependsOn {
+			if _, ok := c.Services[other]; !ok {
+				t.Errorf("%s depends on %s, which is not there", name, other)
+			}
+		}
+	}
+	for _, name := range []string{"gateway", "dispatcher"} {
+		s := c.Services[name]
+		if s.StopGracePeriod != "45s" || s.Environment["TENZO_REDIS_URL"] == "" {
+			t.Errorf("%s is %+v", name, s)
+		}
+		if _, err := os.Stat(filepath.Join(dir, s.Build.Context, s.Build.Dockerfile)); err != nil {
+			t.Errorf("%s builds from what is not there: %v", name, err)
+		}
+	}
+	checkFlags(t, c.Services["dispatcher"].Command)
+
+	// Prometheus finds the rules where the compose file mounts them.
+	mounted := t.TempDir()
+	for _, f := range append(glob(t, inConfig(t, "prometheus", "*.yml")), filepath.Join(dir, "prometheus.yml")) {
+		target := filepath.Join(mounted, "tenzo", filepath.Base(f))
+		if strings.HasPrefix(f, dir) {
+			target = filepath.Join(mounted, "prometheus.yml")
+		}
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(target, []byte(read(t, f)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := run(mounted, "promtool", "check", "config", "prometheus.yml"); err != nil || strings.Count(out, "rules found") < 4 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// What the Dockerfile copies, calls and starts is there.
+func TestDockerfileNamesWhatIsThere(t *testing.T) {
+	text := read(t, inConfig(t, "examples", "docker", "Dockerfile"))
+	for _, needed := range []string{"./xcaddy.sh build", "bin/tenzo-gateway", `ENTRYPOINT ["/usr/bin/tenzo-gateway"]`, "USER 65532"} {
+		if !strings.Contains(text, needed) {
+			t.Errorf("the Dockerfile lacks %s", needed)
+		}
+	}
+	goVersion, err := run(harness.Root(t), "go", "list", "-m", "-f", "{{.GoVersion}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	minor := strings.Join(strings.Split(strings.TrimSpace(goVersion), ".")[:2], ".")
+	if !strings.Contains(text, "golang:"+minor) {
+		t.Errorf("the Dockerfile builds with another Go than %s", minor)
+	}
+}
+
+// kubernetes reads the manifest's objects by kind and name.
+func kubernetes(t *testing.T) map[string]map[string]any {
+	t.Helper()
+	objects := map[string]map[string]any{}
+	d := yaml.NewDecoder(bytes.NewReader([]byte(read(t, inConfig(t, "examples", "kubernetes", "tenzo.yaml")))))
+	for {
+		var o map[string]any
+		err := d.Decode(&o)
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects[o["kind"].(string)+" "+o["metadata"].(map[string]any)["name"].(string)] = o
+	}
+}
+
+func TestKubernetesManifestIsWhole(t *testing.T) {
+	for _, name := range []string{"tenzo-gateway", "tenzo-dispatcher"} {
+		var d struct {
+			Spec struct {
+				Selector struct {
+					MatchLabels map[string]string `yaml:"matchLabels"`
+				}
+				Template struct {
+					Metadata struct{ Labels map[string]string }
+					Spec     struct {
+						Grace      int `yaml:"terminationGracePeriodSeconds"`
+						Containers []struct {
+							Args  []string
+							Ports []struct {
+								Name          string
+								ContainerPort int `yaml:"containerPort"`
+							}
+							LivenessProbe  probe `yaml:"livenessProbe"`
+							ReadinessProbe probe `yaml:"readinessProbe"`
+						}
+					}
+				}
+			}
+		}
+		text, err := yaml.Marshal(kubernetes(t)["Deployment "+name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, &d); err != nil {
+			t.Fatal(err)
+		}
+		pod := d.Spec.Template
+		if pod.Spec.Grace != 45 || len(pod.Spec.Containers) != 1 {
+			t.Fatalf("%s: the pod is %+v", name, pod.Spec)
+		}
+		for label, value := range d.Spec.Selector.MatchLabels {
+			if pod.Metadata.Labels[label] != value {
+				t.Errorf("%s selects other pods than its own", name)
+			}
+		}
+		c := pod.Spec.Containers[0]
+		status := 0
+		for _, p := range c.Ports {
+			if p.Name == "status" {
+				status = p.ContainerPort
+			}
+		}
+		if c.LivenessProbe.HTTPGet != (httpGet{"/livez", "status"}) || c.ReadinessProbe.HTTPGet != (httpGet{"/readyz", "status"}) {
+			t.Errorf("%s: the probes are %+v and %+v", name, c.LivenessProbe, c.ReadinessProbe)
+		}
+		if name == "tenzo-gateway" {
+			if !strings.Contains(caddyfiles(t)["kubernetes"], "http://:"+strconv.Itoa(status)+" {") {
+				t.Errorf("the Caddyfile does not listen on the status port %d", status)
+			}
+			continue
+		}
+		if !slices.Contains(c.Args, ":"+strconv.Itoa(status)) {
+			t.Errorf("the dispatcher does not listen on the status port %d", status)
+		}
+		checkFlags(t, c.Args)
+	}
+}
+
+type probe struct {
+	HTTPGet httpGet `yaml:"httpGet"`
+}
+
+type httpGet struct{ Path, Port string }
+
+// The Redis of the example does what we need, for its two users and nobody else.
+func TestRedisConfigurationSuffices(t *testing.T) {
+	dir, addr := t.TempDir(), harness.FreeAddr(t)
+	_, port, _ := strings.Cut(addr, ":")
+	harness.Start(t, harness.Command{Name: "redis-server", Path: "redis-server", Dir: dir, Args: []string{
+		inConfig(t, "examples", "redis.conf"), "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "",
+	}})
+	client := func(user, password string) *redis.Client {
+		c := redis.NewClient(&redis.Options{Addr: addr, Username: user, Password: password})
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	tenzo, publisher := client("tenzo", "CHANGE-ME"), client("tenzo-publisher", "CHANGE-ME-TOO")
+	harness.Eventually(t, 10*time.Second, func() error { return tenzo.Ping(t.Context()).Err() })
+
+	env := []string{"TENZO_REDIS_URL=redis://tenzo:CHANGE-ME@" + addr}
+	for _, args := range [][]string{
+		{"init"},
+		{"keys", "create", "--org", "acme", "--name", "test"},
+		{"webhook", "set", "--org", "acme", "--url", "https://example.com/hook", "--no-secret"},
+		{"events", "status"},
+	} {
+		if r := harness.RunGateway(t, env, "", args...); r.Status != 0 {
+			t.Errorf("%v ends with %d: %s", args, r.Status, r.Stderr)
+		}
+	}
+	event := &redis.XAddArgs{Stream: "tenzo:events", Values: []string{"event", "note.finalized", "org_id", "acme", "payload", "{}"}}
+	if err := publisher.XAdd(t.Context(), event).Err(); err != nil {
+		t.Errorf("the publisher cannot publish: %v", err)
+	}
+	if err := publisher.XRange(t.Context(), "tenzo:events", "-", "+").Err(); err == nil {
+		t.Error("the publisher can read events")
+	}
+	if err := publisher.HSet(t.Context(), "tenzo:key:x", "id", "x").Err(); err == nil {
+		t.Error("the publisher can write keys")
+	}
+	if err := tenzo.FlushAll(t.Context()).Err(); err == nil {
+		t.Error("the gateway's user can flush everything")
+	}
+	if err := client("", "").Ping(t.Context()).Err(); err == nil {
+		t.Error("nobody needs a password")
+	}
+}
