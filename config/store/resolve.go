@@ -55,6 +55,9 @@ func LiteralPassword(raw string) bool {
 		return false
 	}
 	before, query, _ := strings.Cut(rest, "?")
+	if at := strings.LastIndexByte(query, '@'); at >= 0 && !strings.Contains(query[:at], "=") {
+		before, query = rest, "" // a password with a ? in it, not yet percent-encoded
+	}
 	if at := strings.LastIndexByte(before, '@'); at >= 0 {
 		if _, password, _ := strings.Cut(before[:at], ":"); password != "" {
 			return true
