@@ -1,0 +1,224 @@
+package keyauth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// onTime is a fixture on the (fake) real clock, with Run running, for synctest.
+func onTime(t *testing.T, o Options) *fixture {
+	t.Helper()
+	f := &fixture{redis: newFakeRedis(), counts: newFakeCounts()}
+	o.Logger = quiet
+	f.Auth = newAuth(f.redis, f.counts, names, o, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { f.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return f
+}
+
+// hang makes Redis give no answer.
+func (f *fakeRedis) hang(yes bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gate, f.err = nil, nil
+	if yes {
+		f.err = context.DeadlineExceeded
+		f.gate = func(ctx context.Context, _ []string) { <-ctx.Done() }
+	}
+}
+
+func TestKeyInUseNeverWaitsForRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		used, idle := testKey("used"), testKey("idle")
+		f.redis.set(used, goodFields("k1"))
+		f.redis.set(idle, goodFields("k2"))
+		f.ask(used)
+		f.ask(idle)
+		for range 600 {
+			time.Sleep(time.Second)
+			want(t, "verdict", f.ask(used), "allowed k1")
+		}
+		want(t, "requests that waited for Redis", f.metrics.lookups[sourceRedis].Load(), 2)
+		// Once each at first, and the used one again every half minute or a second later.
+		if n := f.redis.count(); n < 2+19 || n > 2+20 {
+			t.Errorf("%d keys were read", n)
+		}
+	})
+}
+
+func TestRefreshIsPipelined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		for i := range 1000 {
+			key := testKey(fmt.Sprint(i))
+			f.redis.set(key, goodFields(fmt.Sprint("k", i)))
+			f.ask(key)
+			f.ask(key)
+		}
+		f.redis.mu.Lock()
+		f.redis.calls = nil
+		f.redis.mu.Unlock()
+		time.Sleep(32 * time.Second)
+		synctest.Wait()
+		f.redis.mu.Lock()
+		defer f.redis.mu.Unlock()
+		slices.Sort(f.redis.calls)
+		want(t, "pipelines", fmt.Sprint(f.redis.calls), "[232 256 256 256]")
+	})
+}
+
+// A refresh finds that a key was revoked, and that the announcement was lost.
+func TestRefreshFindsRevocation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		key := testKey("a")
+		f.redis.set(key, goodFields("k1"))
+		f.ask(key)
+		f.ask(key)
+		f.redis.set(key, revoked("k1"))
+		time.Sleep(32 * time.Second)
+		synctest.Wait()
+		want(t, "verdict", f.ask(key), CodeRevoked)
+		want(t, "requests that waited for Redis", f.metrics.lookups[sourceRedis].Load(), 1)
+	})
+}
+
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		key := testKey("a")
+		f.redis.set(key, goodFields("k1"))
+		f.ask(key)
+		for range 45 { // in use, so it is read again at 30 s
+			f.ask(key)
+			time.Sleep(time.Second)
+		}
+		f.redis.hang(true)
+		start := time.Now()
+		for f.ask(key) == "allowed k1" {
+			time.Sleep(time.Second)
+		}
+		if lasted := time.Since(start); lasted < 30*time.Second || lasted > 60*time.Second {
+			t.Errorf("the key lasted %s into the outage", lasted)
+		}
+		want(t, "verdict", f.ask(key), CodeUnavailable)
+		f.redis.hang(false)
+		time.Sleep(probeEvery + probeTimeout)
+		synctest.Wait()
+		want(t, "after the outage", f.ask(key), "allowed k1")
+	})
+}
+
+// Redis hangs. The first request waits, and less than a second; those after it wait for nothing.
+func TestOneFailedReadSparesTheOthersTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		f.redis.hang(true)
+		took := func(key string) time.Duration {
+			start := time.Now()
+			want(t, "verdict", f.ask(key), CodeUnavailable)
+			return time.Since(start)
+		}
+		if d := took(testKey("first")); d == 0 || d > time.Second {
+			t.Errorf("the first took %s", d)
+		}
+		for i := range 50 {
+			want(t, "wait of a later one", took(testKey(fmt.Sprint(i))), 0)
+			time.Sleep(200 * time.Millisecond)
+		}
+	})
+}
+
+// Whatever a request waits for, all of it together takes less than a second, and more reads than allowed are never in flight.
+func TestReadsInFlightAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{UnknownKeyBurst: 1 << 20})
+		var reading, most atomic.Int64
+		f.redis.gate = func(ctx context.Context, _ []string) {
+			n := reading.Add(1)
+			defer reading.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(350 * time.Millisecond): // slow, but an answer
+			}
+		}
+		var all sync.WaitGroup
+		var unknown, unavailable atomic.Int64
+		for i := range 2000 {
+			all.Go(func() {
+				start := time.Now()
+				switch f.ask(testKey(fmt.Sprint(i))) {
+				case CodeUnknown:
+					unknown.Add(1)
+				case CodeUnavailable:
+					unavailable.Add(1)
+				}
+				if d := time.Since(start); d >= time.Second {
+					t.Errorf("a request took %s", d)
+				}
+			})
+		}
+		all.Wait()
+		want(t, "most reads at once", most.Load(), maxReads)
+		want(t, "answered", unknown.Load()+unavailable.Load(), 2000)
+		want(t, "found a place in time", unknown.Load(), 2*maxReads)
+		want(t, "places taken", len(f.places), 0)
+		for i := range f.desks {
+			want(t, "reads left open", len(f.desks[i].flights), 0)
+		}
+	})
+}
+
+// A connection that broke while idle costs no request its verdict.
+func TestBrokenConnectionIsTriedAgain(t *testing.T) {
+	f := newFixture(Options{})
+	key := testKey("a")
+	f.redis.set(key, goodFields("k1"))
+	f.redis.fail(errDown)
+	f.redis.gate = func(context.Context, []string) { f.redis.fail(nil) }
+	want(t, "verdict", f.ask(key), "allowed k1")
+	want(t, "breaker open", f.breaker.open(f.clock.now()), false)
+}
+
+// The breaker closes by itself where nobody runs the probe.
+func TestBreakerClosesByItself(t *testing.T) {
+	f := newFixture(Options{})
+	key := testKey("a")
+	f.redis.set(key, goodFields("k1"))
+	f.redis.fail(errDown)
+	want(t, "down", f.ask(key), CodeUnavailable)
+	f.redis.fail(nil)
+	want(t, "still open", f.ask(key), CodeUnavailable)
+	f.hands.pass(breakerTime)
+	want(t, "closed", f.ask(key), "allowed k1")
+}
+
+func TestRunEndsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // fails where a goroutine is left
+		f := newFixture(Options{})
+		f.redis.hang(true)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			f.Run(ctx)
+			close(done)
+		}()
+		f.ask(testKey("a")) // the breaker opens, and Redis is probed
+		cancel()
+		<-done
+	})
+}
