@@ -2,38 +2,138 @@
 // acknowledged or its retries are spent (contract section 6).
 //
 // What becomes of an event in Redis is package queue; what a request looks like is package attempt; what leaves is package payload.
-// This package decides what is attempted when, so that nobody's endpoint delays another's.
+// This package decides what is attempted when, so that nobody's endpoint delays another's:
+//
+//	intake     takes from Redis what there is room for (one goroutine)
+//	board      who may have how much of the memory and of the attempts in flight
+//	run        one event that has a slot (a goroutine each)
+//	committer  writes down what came of it, many at once (one goroutine)
+//	beat       keeps the lease, takes over from the dead (one goroutine)
+//
+// A session owns all of them; it ends with its registration in Redis. The Dispatcher outlives sessions.
 package dispatcher
 
 import (
 	"context"
-	"errors"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/changes"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
+
+// sender makes attempts; *attempt.Sender is one.
+type sender interface {
+	Send(ctx context.Context, r attempt.Request) attempt.Result
+	Close()
+}
+
+// projector makes public payloads; *payload.Projector is one.
+type projector interface {
+	Project(dst []byte, s payload.Source) ([]byte, error)
+}
 
 // Dispatcher delivers the events of one store. Several, in one process or in many, share the work.
 type Dispatcher struct {
-	options Options
+	options   Options
+	queue     *queue.Queue
+	follower  *changes.Follower
+	settings  *settings
+	sender    sender
+	projector projector
+	metrics   *Metrics
+	health    *health
+
+	stop     chan struct{} // closed: wind up
+	stopOnce sync.Once
+	grace    context.Context // done: the grace period is over
+	endGrace context.CancelFunc
+	done     chan struct{} // closed: Run has ended
+	result   error         // of the last session, written before done is closed
 }
 
-// New prepares a dispatcher over st; settings are kept fresh through follower, which its owner runs. Nothing is dialled before Run.
+// New prepares a dispatcher over st; settings are kept fresh through follower, which its owner runs. Nothing is dialled before Run,
+// which must be called once.
 func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return &Dispatcher{options: o}, nil
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	projector, err := o.projector()
+	if err != nil {
+		return nil, err
+	}
+	sender, err := o.sender()
+	if err != nil {
+		return nil, err
+	}
+	o.Metrics.prepare(projector.Events())
+	grace, endGrace := context.WithCancel(context.Background())
+	return &Dispatcher{
+		options: o, queue: queue.New(st, o.queue()), follower: follower, settings: newSettings(st), sender: sender, projector: projector,
+		metrics: o.Metrics, health: newHealth(o.Logger),
+		stop: make(chan struct{}), grace: grace, endGrace: endGrace, done: make(chan struct{}),
+	}, nil
 }
 
 // Run delivers until Shutdown is called, or ctx is done, which is a Shutdown with the whole grace period. It returns once everything
 // it started has ended and what it held is free for others.
-func (d *Dispatcher) Run(ctx context.Context) { <-ctx.Done() }
+func (d *Dispatcher) Run(ctx context.Context) {
+	defer close(d.done)
+	defer d.sender.Close()
+	defer d.endGrace()
+	if d.follower != nil {
+		defer d.follower.Subscribe(d.settings)()
+	}
+	unhook := context.AfterFunc(ctx, d.windUp)
+	defer unhook()
+	keeping, stopKeeping := context.WithCancel(context.Background())
+	var keeper sync.WaitGroup
+	keeper.Go(func() { d.keep(keeping) })
+	defer keeper.Wait()
+	defer stopKeeping()
+	for {
+		d.result = newSession(d).serve(d.stop, d.grace)
+		select {
+		case <-d.stop:
+			return
+		default:
+		}
+		select { // a session that ended by itself: not at once again
+		case <-d.stop:
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// windUp begins the end: nothing new is read, and the grace period runs.
+func (d *Dispatcher) windUp() {
+	d.stopOnce.Do(func() {
+		d.health.stop()
+		time.AfterFunc(d.options.GracePeriod, d.endGrace)
+		close(d.stop)
+	})
+}
 
 // Shutdown reads nothing new, finishes what is in flight until the grace period or ctx is over, hands the rest over at once, and
-// returns when Run is about to. The error says that Redis could not be told; then others take over within 15 s.
-func (d *Dispatcher) Shutdown(ctx context.Context) error { return nil }
+// returns when Run is about to. The error says that Redis could not be told; then others take over within 15 s. Call it only where Run
+// was called.
+func (d *Dispatcher) Shutdown(ctx context.Context) error {
+	d.windUp()
+	defer context.AfterFunc(ctx, d.endGrace)()
+	<-d.done
+	return d.result
+}
 
 // Ready is what /readyz says of this dispatcher.
 type Ready struct {
@@ -42,24 +142,4 @@ type Ready struct {
 }
 
 // Ready reports whether the dispatcher does its work.
-func (d *Dispatcher) Ready() Ready { return Ready{} }
-
-// TestResult is how a test attempt went.
-type TestResult struct {
-	Acknowledged bool
-	Status       int    // 0: no answer came
-	Error        string // why it was not acknowledged, in words
-	Duration     time.Duration
-}
-
-// Tester makes test attempts: one request each, in the delivery log, never retried, in no book.
-type Tester struct{}
-
-// NewTester returns a Tester that sends as a dispatcher with these options would.
-func NewTester(st *store.Store, o Options) (*Tester, error) { return &Tester{}, o.Validate() }
-
-// Test sends a sample of event to the webhook of org. An attempt that was made is never an error, however it ended; errors are
-// *config.Error or the store's.
-func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error) {
-	return TestResult{}, errors.New("not built yet")
-}
+func (d *Dispatcher) Ready() Ready { return d.health.ready() }

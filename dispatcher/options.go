@@ -1,11 +1,18 @@
 package dispatcher
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // Options are those of the `webhooks` block (contract section 8), under the same names, and what the process around gives.
@@ -74,4 +81,34 @@ func (o Options) Validate() error {
 		}
 	}
 	return nil
+}
+
+func (o Options) policy() *address.Policy {
+	return &address.Policy{AllowHTTP: o.AllowHTTP, AllowNetworks: o.AllowNetworks}
+}
+
+func (o Options) queue() queue.Options {
+	return queue.Options{MaxPayload: o.MaxPayload, DeadRetention: o.DeadRetention, DeadLimit: o.DeadLimit, Logger: o.Logger}
+}
+
+func (o Options) projector() (*payload.Projector, error) {
+	return payload.New(payload.Options{MaxPayload: o.MaxPayload, PassMembers: o.PassMembers, PassEvents: o.PassEvents})
+}
+
+// sender reads CAFile, whose certificates are trusted beside the system's.
+func (o Options) sender() (*attempt.Sender, error) {
+	var roots *x509.CertPool
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		if roots, err = x509.SystemCertPool(); err != nil {
+			roots = x509.NewCertPool() // a system without certificates of its own
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM", o.CAFile)
+		}
+	}
+	return attempt.NewSender(attempt.Options{Policy: o.policy(), RootCAs: roots, Timeout: o.Timeout, Version: o.Version}), nil
 }

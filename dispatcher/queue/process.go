@@ -234,8 +234,8 @@ func (p *Process) TakeOver(ctx context.Context, victim string) (moved int, given
 
 // Audit finds what only a stranger's hand can cause, and puts it right: entries that others read in our group, and entries that stand
 // nowhere. It returns how many of the former there were, and whether the group was made anew for the latter.
-func (p *Process) Audit(ctx context.Context) (strangers int, anew bool, err error) {
-	r, err := p.q.run(ctx, auditScript, p.name, 100)
+func (q *Queue) Audit(ctx context.Context) (strangers int, anew bool, err error) {
+	r, err := q.run(ctx, auditScript, "", 100)
 	m, err := state(r, err, 2)
 	if err != nil {
 		return 0, false, err

@@ -5,7 +5,7 @@ local wish = ARGV[3]
 local b = balance()
 local off, lost = 0, 0
 local difference = tonumber(b[8])
-if wish == 'accept' and difference ~= 0 then
+if wish == 'accept' and difference ~= 0 and marked() then
   off = difference
   call('HINCRBY', books, 'base', int(-off))
   call('HINCRBY', books, 'written_off', int(off))
@@ -14,7 +14,7 @@ if wish == 'accept' and difference ~= 0 then
 end
 local seen = tonumber(call('HGET', books, 'lost_seen') or '0')
 if wish == 'count' and difference > seen then lost = difference - seen end
-if lost > 0 or difference < seen then call('HSET', books, 'lost_seen', int(difference)) end
+if marked() and (lost > 0 or difference < seen) then call('HSET', books, 'lost_seen', int(difference)) end
 local age = 0
 local oldest = call('XRANGE', events, '-', '+', 'COUNT', '1')
 if oldest[1] then age = math.max(0, now - millis(oldest[1][1])) end

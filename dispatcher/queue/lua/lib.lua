@@ -196,9 +196,10 @@ local function look()
   local added = 0
   if info then added = tonumber(info['entries-added']) end
   if not added then
-    call('HSETNX', books, 'base', '0')
+    if marked() then call('HSETNX', books, 'base', '0') end
     return len, nil
   end
+  if not marked() then return len, added end -- nothing is written where there may be nothing of ours
   local b = call('HMGET', books, 'base', 'seen_added', 'seen_deleted')
   local deleted = info and info['max-deleted-entry-id'] or '0-0'
   if not b[1] then
@@ -216,6 +217,7 @@ local function balance()
   local b = call('HMGET', books, 'base', 'replayed', 'delivered', 'skipped', 'dead', 'duplicate')
   local n = {}
   for i = 1, 6 do n[i] = tonumber(b[i] or '0') or 0 end
+  if not b[1] and added then n[1] = len - added end
   local finished = n[3] + n[4] + n[5] + n[6]
   local total = added and n[1] + added or finished + len
   return { int(total - n[2]), int(n[2]), int(n[3]), int(n[4]), int(n[5]), int(n[6]), int(len), int(total - finished - len) }

@@ -4,6 +4,7 @@
 -- ARGV: victim, n, limit. Reply: state, entries moved, '1' where it holds more, the events given up.
 local victim, n, limit = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if not registered() then return { 'gone' } end
+if not marked() then return { 'unmarked' } end
 if call('EXISTS', lease(victim)) == 1 or not call('ZSCORE', processes, victim) then return { 'ok', 0, '0', {} } end
 call('ZADD', processes, '-1', victim)
 local list = heldby(victim)

@@ -1,0 +1,519 @@
+package attempt
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"go.uber.org/goleak"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// loopback lets tests reach this machine.
+var loopback = &address.Policy{AllowHTTP: true, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}
+
+// newSender returns a sender that trusts ca (nil: the system), and closes it with the test.
+func newSender(t testing.TB, ca *harness.CA, change ...func(*Options)) *Sender {
+	o := Options{Policy: loopback, Version: "1.2.3", Timeout: 20 * time.Second}
+	if ca != nil {
+		o.RootCAs = ca.Pool()
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	s := NewSender(o)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func timeout(d time.Duration) func(*Options) { return func(o *Options) { o.Timeout = d } }
+
+func to(url, secret string) Request {
+	return Request{
+		Webhook: config.Webhook{OrgID: "acme", URL: url + "/hook/TOKEN?key=TOKEN", Secret: config.NewSecret(secret), Active: true},
+		Event:   "note.finalized",
+		ID:      "note-1",
+		Body:    []byte(`{"event":"note.finalized","noteId":"note-1","summary":"Grüße 😀"}`),
+	}
+}
+
+func send(t *testing.T, s *Sender, r Request) Result {
+	t.Helper()
+	result := s.Send(t.Context(), r)
+	if strings.Contains(result.Error, "TOKEN") || strings.Contains(result.Error, "SECRET") {
+		t.Errorf("the words give something away: %s", result.Error)
+	}
+	if result.Acknowledged != (result.Class == Acknowledged) || result.Acknowledged != (result.Error == "") {
+		t.Errorf("contradicts itself: %+v", result)
+	}
+	return result
+}
+
+func TestRequestAsTheContractHasIt(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
+	s := newSender(t, recv.CA(), func(o *Options) { o.Now = func() time.Time { return time.Unix(1_800_000_000, 0) } })
+	s.tls.Time = time.Now // the certificate's clock is today's
+	signed := to(recv.URL(), "SECRET")
+	plain := to(recv.URL(), "")
+	for _, r := range []Request{signed, plain} {
+		if result := send(t, s, r); !result.Acknowledged || result.Status != 200 {
+			t.Fatalf("%+v", result)
+		}
+	}
+	for i, got := range recv.Wait(2, 5*time.Second) {
+		if got.Method != "POST" || got.Path != "/hook/TOKEN?key=TOKEN" || got.Proto != "HTTP/1.1" || string(got.Body) != string(signed.Body) {
+			t.Errorf("%d: %s %s %s %s", i, got.Method, got.Path, got.Proto, got.Body)
+		}
+		want := map[string]string{
+			"Content-Type":      "application/json",
+			"User-Agent":        "Tenzo-Webhooks/1.2.3",
+			"X-Webhook-Event":   "note.finalized",
+			"Webhook-Id":        "note-1",
+			"Webhook-Timestamp": "1800000000",
+			"Content-Length":    strconv.Itoa(len(signed.Body)),
+		}
+		if i == 0 {
+			want["X-Webhook-Signature"] = signBody("SECRET", signed.Body)
+			want["Webhook-Signature"] = signStandard("SECRET", "note-1", "1800000000", signed.Body)
+		}
+		for name, values := range got.Header {
+			if len(values) != 1 || values[0] != want[name] {
+				t.Errorf("%d: %s: %q, want %q", i, name, values, want[name])
+			}
+			delete(want, name)
+		}
+		for name := range want {
+			t.Errorf("%d: no %s", i, name)
+		}
+	}
+}
+
+// documentedPython is the verification function of the customers' documentation, verbatim.
+const documentedPython = `
+import hmac
+import hashlib
+
+def verify_signature(payload, signature, secret):
+    expected = hmac.new(
+        secret.encode('utf-8'),
+        payload.encode('utf-8'),
+        hashlib.sha256
+    ).hexdigest()
+    return hmac.compare_digest(expected, signature)
+
+import sys
+payload, signature, secret = sys.stdin.buffer.read().decode('utf-8').split('\0')
+print(verify_signature(payload, signature, secret))
+`
+
+func TestSignatureVerifiesWithTheDocumentationsPython(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
+	s := newSender(t, recv.CA())
+	for i, secret := range []string{"s3cret", "geheim-äöü-😀", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} {
+		r := to(recv.URL(), secret)
+		send(t, s, r)
+		got := recv.Wait(i+1, 5*time.Second)[i]
+		verify := func(body, signature, secret string) string {
+			python := exec.CommandContext(t.Context(), "python3", "-c", documentedPython)
+			python.Stdin = strings.NewReader(body + "\x00" + signature + "\x00" + secret)
+			out, err := python.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			return strings.TrimSpace(string(out))
+		}
+		signature := got.Header.Get("X-Webhook-Signature")
+		if answer := verify(string(got.Body), signature, secret); answer != "True" {
+			t.Errorf("%s: %s", secret, answer)
+		}
+		if answer := verify(string(got.Body)+" ", signature, secret); answer != "False" {
+			t.Errorf("%s: a changed body verifies: %s", secret, answer)
+		}
+	}
+}
+
+func TestSignatureVerifiesWithTheStandardLibrary(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
+	s := newSender(t, recv.CA())
+	for i, secret := range []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "s3cret-ü", "whsec_no base64!", "whsec_"} {
+		send(t, s, to(recv.URL(), secret))
+		got := recv.Wait(i+1, 5*time.Second)[i]
+		library, err := standardwebhooks.NewWebhookRaw([]byte(secret))
+		if i == 0 {
+			library, err = standardwebhooks.NewWebhook(secret)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := library.Verify(got.Body, got.Header); err != nil {
+			t.Errorf("%s: %v", secret, err)
+		}
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
+	s := newSender(t, recv.CA())
+	for status, want := range map[int]struct{ class, words string }{
+		200: {Acknowledged, ""}, 201: {Acknowledged, ""}, 202: {Acknowledged, ""}, 204: {Acknowledged, ""},
+		203: {Success, "answered 203"}, 205: {Success, "only 200"}, 206: {Success, "answered 206"}, 299: {Success, "answered 299;"},
+		300: {Redirect, "answered 300"}, 304: {Redirect, "not followed"}, 307: {Redirect, "answered 307; redirects are not followed"},
+		400: {ClientError, "answered 400 Bad Request"}, 410: {ClientError, "410 Gone"}, 429: {ClientError, "429"},
+		500: {ServerError, "answered 500 Internal Server Error"}, 503: {ServerError, "503"}, 599: {ServerError, "answered 599"},
+		600: {Other, "no final"}, 999: {Other, "answered 999"},
+	} {
+		recv.SetAnswer(harness.Always(harness.Answer{Status: status}))
+		got := send(t, s, to(recv.URL(), ""))
+		if got.Class != want.class || got.Status != status || !strings.Contains(got.Error, want.words) || got.Duration <= 0 || got.ConnectFailed || got.Blocked || got.Cancelled {
+			t.Errorf("%d: %+v", status, got)
+		}
+	}
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		before := recv.Count()
+		recv.SetAnswer(harness.Always(harness.Answer{Status: status, Redirect: recv.URL() + "/elsewhere"}))
+		if got := send(t, s, to(recv.URL(), "")); got.Class != Redirect || got.Error != fmt.Sprintf("answered %d; redirects are not followed", status) {
+			t.Errorf("%+v", got)
+		}
+		if n := recv.Count() - before; n != 1 {
+			t.Errorf("%d: %d requests", status, n)
+		}
+	}
+}
+
+// TestConnectionsAreKept sends again over the same connection, whatever small body came back, and over a new one where asked to.
+func TestConnectionsAreKept(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
+	s := newSender(t, recv.CA())
+	for i, body := range []int{0, 10, 5000, maxBodyBytes, 0, 0} {
+		recv.SetAnswer(harness.Always(harness.Answer{Body: make([]byte, body)}))
+		if got := send(t, s, to(recv.URL(), "")); !got.Acknowledged {
+			t.Fatalf("%d: %+v", i, got)
+		}
+		s.settle(t)
+	}
+	if n := recv.Conns(); n != 1 {
+		t.Errorf("%d connections for kept ones", n)
+	}
+	fresh := to(recv.URL(), "")
+	fresh.Fresh = true
+	for range 3 {
+		send(t, s, fresh)
+	}
+	if n := recv.Conns(); n != 4 {
+		t.Errorf("%d connections after three fresh ones", n)
+	}
+	send(t, s, to(recv.URL(), ""))
+	if n := recv.Conns(); n != 4 {
+		t.Errorf("%d connections: the kept one was lost", n)
+	}
+}
+
+// settle waits until every answer's body is read, and the connection is back.
+func (s *Sender) settle(t testing.TB) {
+	t.Helper()
+	harness.Eventually(t, 5*time.Second, func() error {
+		s.drains.mu.Lock()
+		defer s.drains.mu.Unlock()
+		if s.drains.total > 0 {
+			return fmt.Errorf("%d bodies are read", s.drains.total)
+		}
+		return nil
+	})
+}
+
+// TestAStaleConnectionIsNotRepeatedSilently closes a kept connection as the request arrives: one attempt, failed, seen once.
+func TestAStaleConnectionIsNotRepeatedSilently(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
+	s := newSender(t, nil)
+	send(t, s, to(recv.URL(), ""))
+	recv.SetAnswer(harness.Always(harness.Answer{Reset: true}))
+	got := send(t, s, to(recv.URL(), ""))
+	if got.Class != Connection || got.ConnectFailed || got.Status != 0 {
+		t.Errorf("%+v", got)
+	}
+	if n := recv.Count(); n != 2 {
+		t.Errorf("%d requests arrived for two attempts", n)
+	}
+}
+
+// TestAcknowledgedBeforeTheBody drips a body for ever: the acknowledgement does not wait, the body is given up with the attempt's time.
+func TestAcknowledgedBeforeTheBody(t *testing.T) {
+	gone := make(chan struct{}, 1)
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Drip: 10 * time.Millisecond})})
+	_ = gone
+	s := newSender(t, recv.CA(), timeout(2*time.Second))
+	got := send(t, s, to(recv.URL(), ""))
+	if !got.Acknowledged || got.Duration > time.Second {
+		t.Errorf("%+v", got)
+	}
+	s.drains.mu.Lock()
+	reading := s.drains.total
+	s.drains.mu.Unlock()
+	if reading != 1 {
+		t.Errorf("%d bodies are read", reading)
+	}
+	s.settle(t)
+}
+
+func TestHugeAndDrippingBodiesAreBounded(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Body: make([]byte, maxBodyBytes+1)})})
+	s := newSender(t, recv.CA())
+	for range 2 {
+		if got := send(t, s, to(recv.URL(), "")); !got.Acknowledged {
+			t.Fatalf("%+v", got)
+		}
+		s.settle(t)
+	}
+	if n := recv.Conns(); n != 2 {
+		t.Errorf("%d connections: one whose body is too large must not be kept", n)
+	}
+	recv.SetAnswer(harness.Always(harness.Answer{Drip: time.Hour}))
+	for range maxHostDrain + 10 {
+		if got := send(t, s, to(recv.URL(), "")); !got.Acknowledged {
+			t.Fatalf("%+v", got)
+		}
+	}
+	s.drains.mu.Lock()
+	defer s.drains.mu.Unlock()
+	if s.drains.total != maxHostDrain {
+		t.Errorf("%d bodies of one host are read", s.drains.total)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Status: 418, Header: map[string]string{"X-Answer": "yes"}})})
+	s := newSender(t, recv.CA())
+	r := to(strings.Replace(recv.URL(), "127.0.0.1", "localhost", 1), "SECRET")
+	r.Trace = true
+	got := send(t, s, r)
+	if got.Trace == nil || got.Trace.Sent.Get("X-Webhook-Signature") == "" || got.Trace.Received.Get("X-Answer") != "yes" {
+		t.Fatalf("%+v", got.Trace)
+	}
+	if tr := got.Trace; tr.Reused || tr.Connect <= 0 || tr.TLS <= 0 || tr.Wait <= 0 || tr.DNS <= 0 || tr.Address != recv.Addr() {
+		t.Errorf("%+v", tr)
+	}
+	got = send(t, s, r)
+	if tr := got.Trace; tr == nil || !tr.Reused || tr.Connect != 0 || tr.TLS != 0 || tr.DNS != 0 || tr.Wait <= 0 {
+		t.Errorf("%+v", tr)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	recv := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Hang: true})})
+	s := newSender(t, recv.CA())
+	ctx, cancel := context.WithCancel(t.Context())
+	arrived := make(chan Result, 1)
+	go func() { arrived <- s.Send(ctx, to(recv.URL(), "")) }()
+	recv.Wait(1, 5*time.Second)
+	cancel()
+	if got := <-arrived; !got.Cancelled || got.Class != Other || got.ConnectFailed {
+		t.Errorf("%+v", got)
+	}
+	go func() { arrived <- s.Send(t.Context(), to(recv.URL(), "")) }()
+	recv.Wait(2, 5*time.Second)
+	s.Close()
+	if got := <-arrived; !got.Cancelled {
+		t.Errorf("%+v", got)
+	}
+	if got := s.Send(t.Context(), to(recv.URL(), "")); !got.Cancelled {
+		t.Errorf("after Close: %+v", got)
+	}
+}
+
+// raw serves one TCP connection at a time by f and returns the address.
+func raw(t *testing.T, f func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f(c)
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l.Addr().String()
+}
+
+// answer reads a request and writes text.
+func answer(text string) func(net.Conn) {
+	return func(c net.Conn) {
+		buffer := make([]byte, 4096)
+		for total := ""; !strings.Contains(total, "😀"); {
+			n, err := c.Read(buffer)
+			if err != nil {
+				return
+			}
+			total += string(buffer[:n])
+		}
+		_, _ = io.WriteString(c, text)
+	}
+}
+
+func TestAnswersThatAreNoHTTP(t *testing.T) {
+	for name, c := range map[string]struct{ answer, class, words string }{
+		"garbage":            {"TOKEN garbage\r\n\r\n", Other, "no proper HTTP"},
+		"half a status line": {"HTTP/1.1", Connection, "closed before"},
+		"nothing":            {"", Connection, "closed before"},
+		"early hints first":  {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Acknowledged, ""},
+		"early hints only":   {"HTTP/1.1 103 Early Hints\r\n\r\n", Connection, "closed before"},
+		"another protocol":   {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", Other, "answered 101"},
+		"endless header":     {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", maxHeaderBytes+4096) + "\r\n\r\n", Other, "header of the answer is larger"},
+		"contradicting":      {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Other, "no proper HTTP"},
+		"compressed":         {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", Acknowledged, ""},
+		"HTTP/1.0":           {"HTTP/1.0 202 Accepted\r\n\r\nbody", Acknowledged, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSender(t, nil)
+			got := send(t, s, to("http://"+raw(t, answer(c.answer)), ""))
+			if got.Class != c.class || !strings.Contains(got.Error, c.words) || got.ConnectFailed {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	hanging := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Hang: true})})
+	silent := raw(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }) // accepts, and never speaks TLS
+	never := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for name, c := range map[string]struct {
+		url     string
+		change  func(*Options)
+		connect bool
+		words   string
+	}{
+		"no answer":    {hanging.URL(), func(*Options) {}, false, "no answer within 1 s"},
+		"no handshake": {"https://" + silent, func(*Options) {}, true, "no end of the TLS handshake within 1 s"},
+		"no connection": {"https://127.0.0.1", func(o *Options) {
+			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, never(ctx) }
+		}, true, "no connection within 1 s"},
+		"no name": {"https://example.com", func(o *Options) {
+			o.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) { return nil, never(ctx) }
+		}, true, "did not resolve within 1 s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSender(t, hanging.CA(), timeout(time.Second), c.change)
+			got := send(t, s, to(c.url, ""))
+			if got.Class != Timeout || got.Error != c.words && !strings.Contains(got.Error, c.words) || got.ConnectFailed != c.connect || got.Cancelled || got.Duration < time.Second {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestConnectionFailures(t *testing.T) {
+	closed := "127.0.0.1:" + strconv.Itoa(harness.FreePort(t))
+	plain := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
+	hangsUp := raw(t, func(c net.Conn) {})
+	chatty := raw(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "220 mail.example.com ESMTP TOKEN\r\n")
+		_, _ = io.CopyN(io.Discard, c, 1)
+	})
+	for name, c := range map[string]struct{ url, class, words string }{
+		"refused":             {"https://" + closed, Connection, "connection refused"},
+		"plain HTTP":          {"https://" + plain.Addr(), TLS, "answered in plain HTTP"},
+		"another protocol":    {"https://" + chatty, TLS, "does not speak TLS"},
+		"closed in handshake": {"https://" + hangsUp, TLS, "during the TLS handshake"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := send(t, newSender(t, nil), to(c.url, ""))
+			if got.Class != c.class || !strings.Contains(got.Error, c.words) || !got.ConnectFailed {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+	reset := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Reset: true})})
+	if got := send(t, newSender(t, reset.CA()), to(reset.URL(), "")); got.Class != Connection || !strings.Contains(got.Error, "reset before") || got.ConnectFailed {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		leaf    harness.Leaf
+		now     time.Time
+		unknown bool
+		words   string
+	}{
+		"expired 2 days ago":  {harness.Leaf{NotAfter: now.Add(-50 * time.Hour)}, now, false, "certificate expired 2 days ago"},
+		"expired a day ago":   {harness.Leaf{NotAfter: now.Add(-30 * time.Hour)}, now, false, "certificate expired 1 day ago"},
+		"expired hours ago":   {harness.Leaf{NotAfter: now.Add(-5*time.Hour - time.Minute)}, now, false, "certificate expired 5 hours ago"},
+		"expired minutes ago": {harness.Leaf{NotAfter: now.Add(-90 * time.Second)}, now, false, "certificate expired 1 minutes ago"},
+		"not valid yet":       {harness.Leaf{}, now.Add(-300 * 24 * time.Hour), false, "certificate not valid before"},
+		"another host":        {harness.Leaf{Hosts: []string{"other.example.com"}}, now, false, "the certificate is for another host than 127.0.0.1"},
+		"unknown authority":   {harness.Leaf{}, now, true, "signed by an unknown authority"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			recv := harness.NewReceiver(t, harness.ReceiverOptions{Leaf: c.leaf})
+			ca := recv.CA()
+			if c.unknown {
+				ca = harness.NewCA(t)
+			}
+			s := newSender(t, ca, func(o *Options) { o.Now = func() time.Time { return c.now } })
+			got := send(t, s, to(recv.URL(), ""))
+			if got.Class != TLS || !strings.Contains(got.Error, c.words) || !got.ConnectFailed || recv.Count() > 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestTLSSettings(t *testing.T) {
+	ca := harness.NewCA(t)
+	serve := func(settings *tls.Config) string {
+		settings.Certificates = []tls.Certificate{ca.Issue(t, harness.Leaf{})}
+		l, err := tls.Listen("tcp", "127.0.0.1:0", settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ErrorLog: nil}
+		done := make(chan struct{})
+		go func() { defer close(done); _ = server.Serve(l) }()
+		t.Cleanup(func() { server.Close(); <-done })
+		return "https://" + l.Addr().String()
+	}
+	for name, c := range map[string]struct {
+		settings     *tls.Config
+		class, words string
+	}{
+		"1.3":                   {&tls.Config{MinVersion: tls.VersionTLS13}, Acknowledged, ""},
+		"1.2":                   {&tls.Config{MaxVersion: tls.VersionTLS12}, Acknowledged, ""},
+		"1.1":                   {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, TLS, "no TLS as new as 1.2"},
+		"wants a certificate":   {&tls.Config{ClientAuth: tls.RequireAnyClientCert}, TLS, "the endpoint broke TLS off: certificate required"},
+		"1.2, wants one, too":   {&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, TLS, "the endpoint broke TLS off"},
+		"offers HTTP/2 as well": {&tls.Config{NextProtos: []string{"h2", "http/1.1"}}, Acknowledged, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := send(t, newSender(t, ca), to(serve(c.settings), ""))
+			if got.Class != c.class || !strings.Contains(got.Error, c.words) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}

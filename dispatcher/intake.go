@@ -1,0 +1,324 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+)
+
+// How much one step takes, and how long the intake waits at most before it looks again.
+const (
+	takeBatch  = 256
+	retryBatch = 128
+	unparkOrgs = 64
+	lookAgain  = time.Second
+	parkedPage = 500
+)
+
+// intake takes work from Redis whenever there is room: due retries, parked events of endpoints with room, and new ones, in turn, so
+// that none of them starves the others. It is the only goroutine that takes, so what Redis says we hold can be compared with what is
+// in memory between two of its steps.
+func (s *session) intake(ctx, work context.Context) {
+	listener := newListener(s)
+	defer listener.stop()
+	fresh := true // there may be new events
+	cursor := ""
+	timer := time.NewTimer(lookAgain)
+	defer timer.Stop()
+	var looked time.Time
+	page := 0
+	for ctx.Err() == nil {
+		if open, turned := s.gate.open(); !open {
+			select {
+			case <-turned:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if s.dirty.Swap(false) {
+			s.reconcile(ctx)
+		}
+		busy := false
+		if now := time.Now(); now.Sub(looked) >= lookAgain {
+			looked = now
+			fresh = true
+			s.nextDue.Store(0)
+			page = s.lookForParked(ctx, page)
+		}
+		if s.due(ctx, work) {
+			busy = true
+		}
+		if s.unpark(ctx, work) {
+			busy = true
+		}
+		if fresh {
+			took, end, at := s.take(ctx, work)
+			if at != "" {
+				cursor = at
+			}
+			if end {
+				fresh = false
+				listener.listen(cursor)
+			}
+			busy = busy || took
+		}
+		if busy {
+			continue
+		}
+		pause := min(lookAgain, max(0, time.Until(time.Unix(0, s.nextDue.Load()))))
+		if !fresh || pause > 0 {
+			timer.Reset(max(pause, time.Millisecond))
+		}
+		select {
+		case <-timer.C:
+		case <-s.wake:
+		case <-listener.heard:
+			listener.idle = true
+			fresh = true
+		case <-ctx.Done():
+		}
+	}
+}
+
+// roomFor says how many events may be taken; 0 until there is room worth a round trip.
+func (s *session) room() (n int, bytes int64, retries int) {
+	n, bytes, retries = s.board.room()
+	if o := s.d.options; bytes < int64(o.MaxPayload) || n < min(64, max(1, o.MaxInFlight/8)) {
+		return 0, 0, 0
+	}
+	return n, bytes, retries
+}
+
+// take takes new events. end says that there were no more, cursor where the stream was read to.
+func (s *session) take(ctx, work context.Context) (took, end bool, cursor string) {
+	n, bytes, _ := s.room()
+	if n == 0 {
+		return false, false, ""
+	}
+	b, err := s.process.Take(ctx, min(n, takeBatch), bytes)
+	if s.failed(ctx, err) {
+		return false, false, ""
+	}
+	for _, o := range b.Done {
+		outcome := outcomeDuplicate
+		if o.Dead {
+			outcome = outcomeDead
+		}
+		s.d.metrics.of(o.Event).outcomes[outcome].Inc()
+	}
+	s.accept(ctx, work, b, false)
+	return !b.End, b.End, b.Cursor
+}
+
+// due takes events whose retry is due.
+func (s *session) due(ctx, work context.Context) bool {
+	if time.Now().UnixNano() < s.nextDue.Load() {
+		return false
+	}
+	n, bytes, retries := s.room()
+	if n = min(n, retries); n <= 0 {
+		s.nextDue.Store(time.Now().Add(50 * time.Millisecond).UnixNano())
+		return false
+	}
+	s.nextDue.Store(time.Now().Add(lookAgain).UnixNano())
+	b, err := s.process.Due(ctx, min(n, retryBatch), bytes)
+	if s.failed(ctx, err) {
+		return false
+	}
+	if b.Next >= 0 {
+		s.dueIn(b.Next)
+	}
+	s.accept(ctx, work, b, true)
+	return len(b.Events) > 0 || b.Next == 0
+}
+
+// unpark takes parked events for endpoints that have room.
+func (s *session) unpark(ctx, work context.Context) bool {
+	n, bytes, _ := s.room()
+	if n == 0 {
+		return false
+	}
+	some := s.board.unparkable(unparkOrgs, min(n, takeBatch))
+	if len(some) == 0 {
+		return false
+	}
+	rooms := make([]queue.Room, len(some))
+	for i, r := range some {
+		rooms[i] = queue.Room{OrgID: r.org, N: r.n}
+	}
+	b, err := s.process.Unpark(ctx, rooms, bytes)
+	if s.failed(ctx, err) {
+		return false
+	}
+	s.accept(ctx, work, b, false)
+	for i, left := range b.Left {
+		s.board.unparked(some[i].org, left)
+	}
+	return len(b.Events) > 0
+}
+
+// lookForParked learns, a page at a time, which organizations have parked events: others may have parked them.
+func (s *session) lookForParked(ctx context.Context, page int) int {
+	orgs, err := s.process.ParkedOrgs(ctx, page*parkedPage, parkedPage)
+	if s.failed(ctx, err) {
+		return page
+	}
+	s.board.parkedIn(orgs)
+	if len(orgs) < parkedPage {
+		return 0
+	}
+	return page + 1
+}
+
+// accept takes a batch into memory, its organizations' settings in one read.
+func (s *session) accept(ctx, work context.Context, b queue.Batch, retry bool) {
+	s.board.parkedIn(b.Parked)
+	if len(b.Events) == 0 {
+		return
+	}
+	orgs := make([]string, len(b.Events))
+	for i := range b.Events {
+		orgs[i] = b.Events[i].OrgID
+	}
+	s.d.settings.prefetch(ctx, orgs)
+	s.d.metrics.inFlight.Add(float64(len(b.Events)))
+	for i := range b.Events {
+		j := &job{Taken: b.Events[i], retry: retry}
+		switch s.board.admit(j) {
+		case start:
+			s.start(work, j)
+		case park:
+			s.park(j)
+		}
+	}
+}
+
+// start runs an event that has a slot.
+func (s *session) start(work context.Context, j *job) {
+	j.work = work
+	s.runners.Go(func() { s.run(work, j) })
+}
+
+// free gives j's slot to the next.
+func (s *session) free(j *job) {
+	for _, next := range s.board.leave(j) {
+		s.start(j.work, next)
+	}
+	s.poke()
+}
+
+// park sends an event back to Redis until its endpoint has room.
+func (s *session) park(j *job) {
+	j.body, j.Payload = nil, nil
+	s.committer.submit(queue.Step{Kind: queue.Park, Event: &j.Taken}, j, func(bool) {
+		s.drop(j)
+		s.board.parkedIn([]string{j.OrgID})
+	})
+}
+
+// drop forgets an event.
+func (s *session) drop(j *job) {
+	s.board.drop(j)
+	s.d.metrics.inFlight.Dec()
+	s.poke()
+}
+
+// poke wakes the intake.
+func (s *session) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// dueIn has the retries looked at after a time, unless they are earlier anyway.
+func (s *session) dueIn(d time.Duration) {
+	at := time.Now().Add(d).UnixNano()
+	for {
+		next := s.nextDue.Load()
+		if next <= at {
+			return
+		}
+		if s.nextDue.CompareAndSwap(next, at) {
+			s.poke()
+			return
+		}
+	}
+}
+
+// failed deals with the error of a taking step.
+func (s *session) failed(ctx context.Context, err error) bool {
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, queue.ErrGone):
+		s.gone()
+	case errors.Is(err, queue.ErrUnmarked):
+		s.gate.unmark()
+	case ctx.Err() == nil:
+		s.trouble(err)
+		sleep(ctx, 100*time.Millisecond)
+	}
+	return true
+}
+
+// reconcile gives back what Redis holds for us and we do not know: its answer was lost.
+func (s *session) reconcile(ctx context.Context) {
+	held, err := s.process.Held(ctx)
+	if s.failed(ctx, err) {
+		return
+	}
+	var strays []string
+	for _, entry := range held {
+		if !s.board.has(entry) {
+			strays = append(strays, entry)
+		}
+	}
+	if len(strays) == 0 {
+		return
+	}
+	s.d.health.strays(len(strays))
+	if !s.failed(ctx, s.process.Give(ctx, strays)) {
+		s.dueIn(0)
+	}
+}
+
+// listener waits for new events in a goroutine of its own, one wait at a time.
+type listener struct {
+	cursors chan string
+	heard   chan struct{}
+	done    chan struct{}
+	idle    bool // owned by the intake: no wait is under way
+}
+
+func newListener(s *session) *listener {
+	l := &listener{cursors: make(chan string, 1), heard: make(chan struct{}, 1), done: make(chan struct{}), idle: true}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.services.Go(func() { <-l.done; cancel() })
+	s.services.Go(func() {
+		for cursor := range l.cursors {
+			began := time.Now()
+			if err := s.process.Listen(ctx, cursor); err != nil && time.Since(began) < 100*time.Millisecond {
+				sleep(ctx, 100*time.Millisecond)
+			}
+			l.heard <- struct{}{}
+		}
+	})
+	return l
+}
+
+// listen begins a wait, unless one is under way.
+func (l *listener) listen(cursor string) {
+	if l.idle {
+		l.idle = false
+		l.cursors <- cursor
+	}
+}
+
+// stop ends the goroutine, at the latest when its wait is over.
+func (l *listener) stop() {
+	close(l.done)
+	close(l.cursors)
+}

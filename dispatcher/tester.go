@@ -1,0 +1,92 @@
+package dispatcher
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+)
+
+// TestResult is how a test attempt went.
+type TestResult struct {
+	Acknowledged bool
+	Status       int    // 0: no answer came
+	Error        string // why it was not acknowledged, in words
+	Duration     time.Duration
+
+	Body  []byte         // what was sent
+	Trace *attempt.Trace // what went over the wire, phase by phase; nil where nothing did
+}
+
+// Tester makes test attempts: one request each, in the delivery log, never retried, in no book.
+type Tester struct {
+	webhooks *config.Webhooks
+	queue    *queue.Queue
+	sender   *attempt.Sender
+	events   []string
+}
+
+// NewTester returns a Tester that sends as a dispatcher with these options would. Close it.
+func NewTester(st *store.Store, o Options) (*Tester, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	projector, err := o.projector()
+	if err != nil {
+		return nil, err
+	}
+	sender, err := o.sender()
+	if err != nil {
+		return nil, err
+	}
+	return &Tester{
+		webhooks: config.NewWebhooks(st, o.policy()), queue: queue.New(st, o.queue()), sender: sender, events: projector.Events(),
+	}, nil
+}
+
+// Test sends a sample of event to the webhook of org, active or not. An attempt that was made is never an error, however it ended;
+// errors are *config.Error or the store's.
+func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error) {
+	known := false
+	for _, e := range t.events {
+		known = known || e == event
+	}
+	if !known {
+		return TestResult{}, config.Invalid("event", "unknown_event", "there is no such event; a webhook receives "+list(t.events))
+	}
+	w, err := t.webhooks.Get(ctx, org)
+	if err != nil {
+		return TestResult{}, err
+	}
+	began := time.Now()
+	id := "test-" + t.queue.NewProcess().Name()
+	body := payload.Sample(event, org)
+	r := t.sender.Send(ctx, attempt.Request{Webhook: w, Event: event, ID: id, Body: body, Fresh: true, Trace: true})
+	if r.Cancelled {
+		return TestResult{}, context.Cause(ctx)
+	}
+	// The log is for people who look later; the answer does not depend on it.
+	_ = t.queue.LogAttempt(ctx, org, queue.Delivery{ID: id, Event: event, Status: r.Status, Error: r.Error, Duration: r.Duration, At: began})
+	return TestResult{Acknowledged: r.Acknowledged, Status: r.Status, Error: r.Error, Duration: r.Duration, Body: body, Trace: r.Trace}, nil
+}
+
+// Close closes the connections that are kept.
+func (t *Tester) Close() { t.sender.Close() }
+
+func list(names []string) string {
+	out := ""
+	for i, n := range names {
+		switch {
+		case i > 0 && i == len(names)-1:
+			out += " and "
+		case i > 0:
+			out += ", "
+		}
+		out += n
+	}
+	return out
+}
