@@ -195,7 +195,9 @@ func outcome(v Verdict) string {
 	return "allowed " + v.Key.KeyID
 }
 
-func (f *fixture) changed(key string) { f.KeyChanged(config.HashKey(key), time.Unix(0, f.hands.wall.Load())) }
+func (f *fixture) changed(key string) {
+	f.KeyChanged(config.HashKey(key), time.Unix(0, f.hands.wall.Load()))
+}
 
 // want fails where got is something else.
 func want[T comparable](t *testing.T, what string, got, want T) {
