@@ -253,9 +253,7 @@ func TestAStaleConnectionIsNotRepeatedSilently(t *testing.T) {
 
 // TestAcknowledgedBeforeTheBody drips a body for ever: the acknowledgement does not wait, the body is given up with the attempt's time.
 func TestAcknowledgedBeforeTheBody(t *testing.T) {
-	gone := make(chan struct{}, 1)
 	recv := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Drip: 10 * time.Millisecond})})
-	_ = gone
 	s := newSender(t, recv.CA(), timeout(2*time.Second))
 	got := send(t, s, to(recv.URL(), ""))
 	if !got.Acknowledged || got.Duration > time.Second {
@@ -376,7 +374,7 @@ func answer(text string) func(net.Conn) {
 func TestAnswersThatAreNoHTTP(t *testing.T) {
 	for name, c := range map[string]struct{ answer, class, words string }{
 		"garbage":            {"TOKEN garbage\r\n\r\n", Other, "no proper HTTP"},
-		"half a status line": {"HTTP/1.1", Connection, "closed before"},
+		"half a status line": {"HTTP/1.1", Other, "no proper HTTP"},
 		"nothing":            {"", Connection, "closed before"},
 		"early hints first":  {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Acknowledged, ""},
 		"early hints only":   {"HTTP/1.1 103 Early Hints\r\n\r\n", Connection, "closed before"},

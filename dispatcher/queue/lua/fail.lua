@@ -15,7 +15,8 @@ for i = 3, #ARGV, 6 do
     call('PEXPIRE', p, int(month))
     if delay >= 0 then
       call('HDEL', held, entry)
-      later(entry, now + delay, tonumber(ARGV[i + 4]))
+      -- TIME is cut to milliseconds: one more, so that it is never early.
+      later(entry, now + delay + (delay > 0 and 1 or 0), tonumber(ARGV[i + 4]))
     end
   end
 end
