@@ -171,7 +171,7 @@ func TestKeysOverTheAdminEndpoint(t *testing.T) {
 	g := startGateway(t, site{redis: r.URL()})
 	call := func(method, path, contentType, body string) answer {
 		t.Helper()
-		req, err := http.NewRequest(method, g.Admin()+"/tenzo/orgs/acme/"+path, bytes.NewReader([]byte(body)))
+		req, err := http.NewRequest(method, g.Admin()+"/tenzo/orgs/"+path, bytes.NewReader([]byte(body)))
 		must(t, err)
 		if contentType != "" {
 			req.Header.Set("Content-Type", contentType)
@@ -186,7 +186,7 @@ func TestKeysOverTheAdminEndpoint(t *testing.T) {
 	const jsonType = "application/json"
 	var ids []string
 	for range 3 {
-		a := call("POST", "keys", jsonType, `{"name": "by HTTP", "expires_at": null}`)
+		a := call("POST", "acme/keys", jsonType, `{"name": "by HTTP", "expires_at": null}`)
 		var created struct{ ID, Key string }
 		if err := json.Unmarshal(a.body, &created); err != nil || a.StatusCode != 201 || created.ID == "" {
 			t.Fatalf("answered %d: %s", a.StatusCode, a.body)
@@ -195,7 +195,7 @@ func TestKeysOverTheAdminEndpoint(t *testing.T) {
 		ids = append([]string{created.ID}, ids...)
 	}
 	var got []string
-	for path := "keys?limit=2"; path != ""; {
+	for path := "acme/keys?limit=2"; path != ""; {
 		a := call("GET", path, "", "")
 		var page struct {
 			Items      []listed
@@ -208,13 +208,13 @@ func TestKeysOverTheAdminEndpoint(t *testing.T) {
 			got = append(got, item.ID)
 		}
 		if path = ""; page.NextCursor != nil {
-			path = "keys?limit=2&cursor=" + *page.NextCursor
+			path = "acme/keys?limit=2&cursor=" + *page.NextCursor
 		}
 	}
 	if diff := cmp.Diff(ids, got); diff != "" {
 		t.Errorf("the pages list (-want +got):\n%s", diff)
 	}
-	if a := call("DELETE", "keys/"+ids[0], "", ""); a.StatusCode/100 != 2 {
+	if a := call("DELETE", "acme/keys/"+ids[0], "", ""); a.StatusCode/100 != 2 {
 		t.Errorf("answered %d: %s", a.StatusCode, a.body)
 	}
 	for name, refusal := range map[string]struct {
@@ -222,15 +222,15 @@ func TestKeysOverTheAdminEndpoint(t *testing.T) {
 		status                          int
 		field                           string
 	}{
-		"an unknown member": {"POST", "keys", jsonType, `{"name": "n", "scope": "all"}`, 422, "scope"},
-		"no name":           {"POST", "keys", jsonType, `{}`, 422, "name"},
-		"past":              {"POST", "keys", jsonType, `{"name": "n", "expires_at": "2020-01-01T00:00:00Z"}`, 422, "expires_at"},
-		"no JSON type":      {"POST", "keys", "text/plain", `{"name": "n"}`, 415, ""},
-		"no JSON":           {"POST", "keys", jsonType, `{`, 400, ""},
-		"too large a page":  {"GET", "keys?limit=1001", "", "", 0, "limit"},
-		"an unknown id":     {"DELETE", "keys/none", "", "", 404, ""},
-		"another one's id":  {"DELETE", "../other/keys/" + ids[1], "", "", 404, ""},
-		"no webhook":        {"GET", "webhook", "", "", 404, ""},
+		"an unknown member": {"POST", "acme/keys", jsonType, `{"name": "n", "scope": "all"}`, 400, "scope"},
+		"no name":           {"POST", "acme/keys", jsonType, `{}`, 400, "name"},
+		"past":              {"POST", "acme/keys", jsonType, `{"name": "n", "expires_at": "2020-01-01T00:00:00Z"}`, 400, "expires_at"},
+		"no JSON type":      {"POST", "acme/keys", "text/plain", `{"name": "n"}`, 415, ""},
+		"no JSON":           {"POST", "acme/keys", jsonType, `{`, 400, ""},
+		"too large a page":  {"GET", "acme/keys?limit=1001", "", "", 0, "limit"},
+		"an unknown id":     {"DELETE", "acme/keys/none", "", "", 404, ""},
+		"another one's id":  {"DELETE", "other/keys/" + ids[1], "", "", 404, ""},
+		"no webhook":        {"GET", "acme/webhook", "", "", 404, ""},
 	} {
 		a := call(refusal.method, refusal.path, refusal.contentType, refusal.body)
 		p := a.problem(t)

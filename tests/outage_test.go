@@ -91,7 +91,7 @@ func TestRedisInTrouble(t *testing.T) {
 			must(t, g.want(held.secret, 200))
 			trouble.begin(t, r)
 			harness.Eventually(t, trouble.within, func() error { return unavailable(t, g) })
-			for range 20 {
+			for range 8 {
 				must(t, unavailable(t, g))
 				start := time.Now()
 				must(t, g.want(held.secret, 200))

@@ -236,8 +236,10 @@ func makeKey(org string) key {
 	return key{secret: secret, hash: hex.EncodeToString(sum[:]), id: "k-" + strings.ToLower(rand.Text()), org: org}
 }
 
-func hint(secret string) string { return "tenzo_pk_" + secret[len(secret)-4:] }
-func now() string               { return time.Now().UTC().Format(time.RFC3339Nano) }
+// hint is prefix and last four characters, and nothing else of the key.
+func hint(secret string) string { return "tenzo_pk_..." + secret[len(secret)-4:] }
+
+func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
 // revoke revokes as another program does: the hash, then the announcement.
 func revoke(t *testing.T, rdb redis.UniversalClient, k key) {

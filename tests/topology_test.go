@@ -168,7 +168,7 @@ func TestRefusedURLs(t *testing.T) {
 		"redis://:hunter2@127.0.0.1:1?read_timeout=10s":        "read_timeout",
 		"redis://:hunter2@127.0.0.1:1?max_retries=5":           "max_retries",
 		"redis://:hunter2@127.0.0.1:1?addr=a:1&read_only=true": "read_only",
-		"redis://:hunter2@127.0.0.1:1?colour=blue":             "colour",
+		"redis://:hunter2@127.0.0.1:1?colour=blue":             "not known",
 		"redis://:hunter2@127.0.0.1:port":                      "",
 		"http://:hunter2@127.0.0.1:1":                          "",
 		"127.0.0.1:6379":                                       "",

@@ -66,7 +66,7 @@ func TestVerdicts(t *testing.T) {
 		{"two lines", []string{"Bearer " + good, "Bearer " + good}, 400, "invalid_request", bare + `, error="invalid_request"`},
 		{"a tab", []string{"Bearer\t" + good}, 400, "invalid_request", bare + `, error="invalid_request"`},
 		{"beyond ASCII", []string{"Bearer " + good + "é"}, 400, "invalid_request", bare + `, error="invalid_request"`},
-		{"empty", []string{""}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
+		{"empty", []string{""}, 401, "missing_api_key", bare},
 		{"only the scheme", []string{"Bearer"}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
 		{"another scheme", []string{"Basic dGVuem86"}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
 		{"no prefix", []string{"Bearer " + strings.TrimPrefix(good, "tenzo_pk_")}, 401, "malformed_api_key", bare + `, error="invalid_token"`},
