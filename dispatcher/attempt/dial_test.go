@@ -117,7 +117,6 @@ func TestAddresses(t *testing.T) {
 			if c.dialed != nil && !got.Acknowledged {
 				t.Errorf("%+v", got)
 			}
-			t.Log(got.Error)
 		})
 	}
 	if plain.Count() != plain.Conns() {
