@@ -62,8 +62,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 	f := &flight{deadline: began.Add(s.o.Timeout)}
 	// The attempt's own context outlives Send, for the body of the answer; the caller's ends it only until then.
 	own, cancel := context.WithDeadlineCause(context.WithValue(s.base, flightKey{}, f), f.deadline, errTimeout)
-	own, cancelCause := context.WithCancelCause(own)
-	unlink := context.AfterFunc(ctx, func() { cancelCause(context.Canceled) })
+	unlink := context.AfterFunc(ctx, cancel)
 	req := s.request(r, t, f)
 	hooks := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.sent.Store(true) }}
 	if r.Trace {
