@@ -157,7 +157,7 @@ func (s *Sender) race(ctx context.Context, network string, addresses []string) (
 	var winner net.Conn
 	var first error
 	for pending > 0 {
-		next := false
+		var next bool
 		select {
 		case r := <-results:
 			pending--

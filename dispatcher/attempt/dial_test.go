@@ -226,7 +226,7 @@ func TestRace(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			conn, err := s.race(ctx, "tcp", []string{"a", "b", "c"})
-			if err != c.want || (conn == nil) == (c.want == nil) {
+			if !errors.Is(err, c.want) || (conn == nil) == (c.want == nil) {
 				t.Errorf("%v, %v", conn, err)
 			}
 		})

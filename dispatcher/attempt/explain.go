@@ -16,10 +16,9 @@ import (
 // some hold what the endpoint sent, others the URL.
 func (s *Sender) explain(r *Result, host string, f *flight, err, cause error) {
 	var blocked *blockedError
-	var dial *dialError
 	var dns *net.DNSError
 	at := stageNone // made no connection, at this stage
-	if errors.As(err, &dial) {
+	if dial, ok := errors.AsType[*dialError](err); ok {
 		at = dial.stage
 	} else if !f.sent.Load() {
 		at = stage(f.stage.Load())

@@ -69,7 +69,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 		f.trace = &Trace{Sent: req.Header.Clone()}
 		f.follow(hooks)
 	}
-	req = req.WithContext(httptrace.WithClientTrace(own, hooks))
+	req = req.WithContext(httptrace.WithClientTrace(own, hooks)) //nolint:contextcheck // the attempt's own context, as said above
 	transport := s.kept
 	if r.Fresh {
 		transport = s.fresh
@@ -78,7 +78,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 	result := Result{Duration: time.Since(began)}
 	unlink()
 	if err != nil {
-		s.explain(&result, t.url.Hostname(), f, err, context.Cause(own))
+		s.explain(&result, t.url.Hostname(), f, err, context.Cause(own)) //nolint:contextcheck // as above
 		cancel()
 	} else {
 		f.note(func(t *Trace) { t.Received = answer.Header.Clone() })
