@@ -24,6 +24,9 @@ needs=(
 	chromium:chromium
 	python3:python3
 	curl:curl
+	node:nodejs
+	npm:npm
+	systemd-analyze:systemd
 	shellcheck:shellcheck
 	gcc:gcc
 )
@@ -86,11 +89,16 @@ if ! "$lint" version 2>/dev/null | grep -qF "$golangci_version"; then
 	GOBIN="$tools" GOFLAGS='' go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$golangci_version"
 fi
 
+say "packages of npm"
+for install in tests/*/install.sh; do
+	"$install"
+done
+
 say "shellcheck"
-find . -path ./.git -prune -o -path ./.cache -prune -o \( -name '*.sh' -o -path ./.ci/run \) -type f -print0 | xargs -0 shellcheck
+find . \( -name .git -o -name .cache -o -name node_modules \) -prune -o \( -name '*.sh' -o -path ./.ci/run \) -type f -print0 | xargs -0 shellcheck
 
 say "gofmt"
-unformatted=$(find . -path ./.git -prune -o -path ./.cache -prune -o -name '*.go' -print0 | xargs -0 gofmt -l)
+unformatted=$(find . \( -name .git -o -name .cache -o -name node_modules \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l)
 [ -z "$unformatted" ] || die "not formatted; run gofmt -w on: $unformatted"
 
 say "go vet"

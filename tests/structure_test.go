@@ -132,7 +132,7 @@ func files(t *testing.T, ending string) []string {
 		if d.IsDir() && (d.Name() == ".git" || d.Name() == ".cache" || d.Name() == "node_modules" || d.Name() == "bin") {
 			return filepath.SkipDir
 		}
-		if strings.HasSuffix(path, ending) {
+		if d.Type().IsRegular() && strings.HasSuffix(path, ending) {
 			rel, err := filepath.Rel(root, path)
 			if err != nil {
 				return err

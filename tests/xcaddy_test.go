@@ -16,9 +16,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestXcaddyRun runs `./xcaddy.sh run` in a clean copy, as the first thing that anybody does, with other ports than the default ones:
-// the printed curl line passes, without a key nothing does.
-func TestXcaddyRun(t *testing.T) {
+// TestXcaddy builds in a clean copy, and runs `./xcaddy.sh run` there, as the first thing that anybody does, with other ports than the
+// default ones: the printed curl line passes, without a key nothing does.
+func TestXcaddy(t *testing.T) {
 	t.Parallel()
 	folder := cleanCopy(t)
 	port := func() string { return strconv.Itoa(harness.FreePort(t)) }
@@ -27,11 +27,22 @@ func TestXcaddyRun(t *testing.T) {
 		"TENZO_GATEWAY_PORT="+site, "TENZO_TOOLS_PORT="+tools, "TENZO_STATUS_PORT="+status, "TENZO_ADMIN_PORT="+port(),
 		"TENZO_EMBEDDED_ADDR="+harness.FreeAddr(t), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(),
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOFLAGS="+goEnv(t, "GOFLAGS"), "GOPROXY="+goEnv(t, "GOPROXY"), "GOTOOLCHAIN="+goEnv(t, "GOTOOLCHAIN"), "GONOSUMDB="+goEnv(t, "GONOSUMDB"), "GOSUMDB="+goEnv(t, "GOSUMDB"))
-	p := harness.Start(t, harness.Command{
-		Name: "xcaddy.sh run", Path: "/usr/bin/env", Args: append([]string{"-i"}, append(env, "./xcaddy.sh", "run")...), Dir: folder,
-	})
+	script := func(argument string) harness.Command {
+		return harness.Command{
+			Name: "xcaddy.sh " + argument, Path: "/usr/bin/env", Args: append(append([]string{"-i"}, env...), "./xcaddy.sh", argument), Dir: folder,
+		}
+	}
+	built := harness.Start(t, script("build"))
+	if status := built.Wait(8 * time.Minute); status != 0 {
+		t.Fatalf("xcaddy.sh build ended with status %d", status)
+	}
+	v := harness.Run(t, harness.Command{Name: "tenzo-gateway", Path: filepath.Join(folder, "bin/tenzo-gateway"), Args: []string{"version"}}, "")
+	if v.Status != 0 || v.Stdout == "" {
+		t.Errorf("version: %+v", v)
+	}
+	p := harness.Start(t, script("run"))
 	line := regexp.MustCompile(`curl [^\n]*tenzo_pk_[^\n]*`)
-	harness.Eventually(t, 5*time.Minute, func() error {
+	harness.Eventually(t, 2*time.Minute, func() error {
 		select {
 		case <-p.Exited():
 			t.Fatalf("xcaddy.sh run has ended:\n%s", p.Log())
@@ -71,17 +82,24 @@ func TestXcaddyRun(t *testing.T) {
 	p.Wait(60 * time.Second)
 }
 
-// TestXcaddyBuild builds only, and says what was built.
-func TestXcaddyBuild(t *testing.T) {
+// TestRunScript checks what starts all tests, as it cannot run itself here: it is what CI calls, and bash and shellcheck find no fault.
+func TestRunScript(t *testing.T) {
 	t.Parallel()
-	folder := cleanCopy(t)
-	c := harness.Run(t, harness.Command{Name: "xcaddy.sh build", Path: "./xcaddy.sh", Args: []string{"build"}, Dir: folder}, "")
-	if c.Status != 0 {
-		t.Fatalf("ended with %d: %s%s", c.Status, c.Stdout, c.Stderr)
+	for _, script := range []string{"tests/run.sh", ".ci/run", "xcaddy.sh"} {
+		path := filepath.Join(harness.Root(t), script)
+		info, err := os.Stat(path)
+		must(t, err)
+		if info.Mode()&0o111 == 0 {
+			t.Errorf("%s is not executable", script)
+		}
+		if out, err := exec.Command("shellcheck", path).CombinedOutput(); err != nil {
+			t.Errorf("shellcheck %s: %v\n%s", script, err, out)
+		}
 	}
-	v := harness.Run(t, harness.Command{Name: "tenzo-gateway", Path: filepath.Join(folder, "bin/tenzo-gateway"), Args: []string{"version"}}, "")
-	if v.Status != 0 || v.Stdout == "" {
-		t.Errorf("version: %+v", v)
+	ci, err := os.ReadFile(filepath.Join(harness.Root(t), ".ci/run"))
+	must(t, err)
+	if !strings.Contains(string(ci), "/tests/run.sh") {
+		t.Error(".ci/run does not call tests/run.sh")
 	}
 }
 
