@@ -188,12 +188,15 @@ func (s *Sender) race(ctx context.Context, network string, addresses []string) (
 	return winner, nil
 }
 
-// resolve asks the system's resolver; a literal address answers for itself.
+// resolver is Go's own: it ends with the context and takes no thread a lookup, however many names hang.
+var resolver = &net.Resolver{PreferGo: true}
+
+// resolve looks a name up; a literal address answers for itself.
 func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip}, nil
 	}
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return resolver.LookupNetIP(ctx, "ip", host)
 }
 
 // guardedDial is the real network's: it judges the address once more, at the socket.

@@ -75,6 +75,7 @@ func TestAddresses(t *testing.T) {
 		"public, IPv6":                  {"http://hooks.example.com", []string{"2606:4700::1111"}, []string{"[2606:4700::1111]:80"}},
 		"public, mapped":                {"http://hooks.example.com", []string{"::ffff:93.184.216.34"}, []string{"93.184.216.34:80"}},
 		"odd port":                      {"http://hooks.example.com:2525", []string{"93.184.216.34"}, []string{"93.184.216.34:2525"}},
+		"international":                 {"http://bücher.example", []string{"93.184.216.34"}, []string{"93.184.216.34:80"}},
 		"loopback":                      {"http://hooks.example.com", []string{"127.0.0.1"}, nil},
 		"loopback, IPv6":                {"http://hooks.example.com", []string{"::1"}, nil},
 		"loopback, mapped":              {"http://hooks.example.com", []string{"::ffff:127.0.0.1"}, nil},
@@ -105,7 +106,7 @@ func TestAddresses(t *testing.T) {
 		"nothing":                       {"", nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := &network{names: map[string][][]string{"hooks.example.com": {c.answers}}, target: plain.Addr()}
+			n := &network{names: map[string][][]string{"hooks.example.com": {c.answers}, "xn--bcher-kva.example": {c.answers}}, target: plain.Addr()}
 			s := newSender(t, nil, func(o *Options) { o.Policy = allowHTTP }, n.options)
 			got := send(t, s, to(c.url, ""))
 			if diff := cmp.Diff(c.dialed, n.dialed); diff != "" {

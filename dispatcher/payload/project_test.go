@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,16 +157,16 @@ func TestRefused(t *testing.T) {
 		"note: null type":              {NoteFinalized, `{"noteId":"n","meeting":{"type":null}}`, "meeting.type"},
 		"note: another type":           {NoteFinalized, `{"noteId":"n","meeting":{"type":"Intake"}}`, "meeting.type"},
 		"note: meeting is an array":    {NoteFinalized, `{"noteId":"n","meeting":[{"type":"intake"}]}`, "meeting is no object"},
-		"note: attendees is an object": {NoteFinalized, note(``, `,"attendees":{"email":"a"}`), "meeting.attendees[] is no array"},
+		"note: attendees is an object": {NoteFinalized, note(``, `,"attendees":{"email":"a"}`), "meeting.attendees is no array"},
 		"note: attendee is a string":   {NoteFinalized, note(``, `,"attendees":["a@b"]`), "meeting.attendees[]"},
 		"note: attendee is null":       {NoteFinalized, note(``, `,"attendees":[null]`), "meeting.attendees[]"},
 		"note: attendee is an array":   {NoteFinalized, note(``, `,"attendees":[[{"email":"a"}]]`), "meeting.attendees[]"},
 		"note: e-mail is an object":    {NoteFinalized, note(``, `,"attendees":[{"email":{"x":1}}]`), "meeting.attendees[].email is an object"},
 		"note: notes is an array":      {NoteFinalized, note(`,"notes":[]`, ``), "notes is no object"},
 		"note: notes is a string":      {NoteFinalized, note(`,"notes":"x"`, ``), "notes is no object"},
-		"note: sections is an object":  {NoteFinalized, note(`,"notes":{"sections":{"annotations":1}}`, ``), "notes.sections[] is no array"},
+		"note: sections is an object":  {NoteFinalized, note(`,"notes":{"sections":{"annotations":1}}`, ``), "notes.sections is no array"},
 		"note: question is a number":   {NoteFinalized, note(`,"notes":{"sections":[{"questions":[1]}]}`, ``), "notes.sections[].questions[]"},
-		"note: transcript is a string": {NoteFinalized, note(`,"transcript":"x"`, ``), "transcript[] is no array"},
+		"note: transcript is a string": {NoteFinalized, note(`,"transcript":"x"`, ``), "transcript is no array"},
 		"note: entry is an array":      {NoteFinalized, note(`,"transcript":[[{"email":"a"}]]`, ``), "transcript[]"},
 		"note: content is an object":   {NoteFinalized, note(`,"transcript":[{"content":{"email":"a"}}]`, ``), "transcript[].content"},
 		"note: summary is an array":    {NoteFinalized, note(`,"summary":[]`, ``), "summary is an object or array"},
@@ -279,5 +280,32 @@ func TestSample(t *testing.T) {
 	}
 	if got := string(Sample("candidate.hired", "acme")); got != `{"event":"candidate.hired"}` {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestProjectorsAreShared projects different documents at once, over the memory they share.
+func TestProjectorsAreShared(t *testing.T) {
+	p, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var work sync.WaitGroup
+	defer work.Wait()
+	for i := range 8 {
+		work.Go(func() {
+			name := strings.Repeat(string(rune('a'+i)), 50*(i+1))
+			document := note(`,"summary":"`+name+`","transcript":[{"email":"`+name+`@x","role":"R"}]`, ``)
+			want := noteHead + `,"attendees":[{"email":"` + name + `@x","name":"R"}]},"summary":"` + name + `","transcript":[{"role":"R"}]` + noteTail
+			for range 500 {
+				got, err := p.Project(nil, Source{Event: NoteFinalized, OrgID: "acme", PublishedAt: published, Payload: []byte(document)})
+				if err != nil || string(got) != want {
+					t.Errorf("%v: %s", err, got)
+					return
+				}
+				if _, err := p.Project(nil, Source{Event: NoteFinalized, Payload: []byte(document[:len(document)-1])}); err == nil {
+					t.Error("a document that is cut off left")
+				}
+			}
+		})
 	}
 }

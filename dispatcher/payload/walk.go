@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -111,7 +112,7 @@ func (w *walk) member(n, m *node) (leaves bool, err error) {
 	case m.kind == kindObject && kind != 'n' && kind != jsontext.KindInvalid:
 		return false, invalid("%s is no object", m.path)
 	case m.kind == kindList && kind != 'n' && kind != jsontext.KindInvalid:
-		return false, invalid("%s is no array", m.path)
+		return false, invalid("%s is no array", strings.TrimSuffix(m.path, "[]"))
 	}
 	raw, err := w.decoder.ReadValue()
 	if err != nil {
