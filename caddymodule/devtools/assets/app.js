@@ -25,9 +25,9 @@ const views = {
 let current = "";
 
 function route() {
-  const name = location.hash.slice(1);
-  if (name in views && name !== current) enter(name);
-  else if (!current) enter("api-keys");
+  const wanted = location.hash.slice(1);
+  const name = Object.hasOwn(views, wanted) ? wanted : "api-keys";
+  if (name !== current) enter(name);
 }
 
 function enter(name) {

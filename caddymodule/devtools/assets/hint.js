@@ -11,7 +11,7 @@ function open(button) {
   close();
   owner = button;
   setText(box, button.dataset.utc);
-  (button.closest("dialog") || document.body).append(box);
+  (button.closest("dialog") || $("main")).append(box);
   box.hidden = false;
   button.setAttribute("aria-describedby", "hint");
   const at = button.getBoundingClientRect();

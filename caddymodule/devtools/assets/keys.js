@@ -29,13 +29,13 @@ const columns = [
     title: "Key name",
     class: "main-cell",
     from: (k) => [k.name, k.hint],
-    cell: (k) => [h("span", { class: "name" }, k.name), h("code", { class: "sub", translate: false }, hint(k.hint))],
+    cell: (k) => [h("span", { class: "name" }, k.name), h("code", { class: "sub", translate: false }, k.hint)],
   },
   { title: "Created", from: (k) => k.created_at, cell: (k) => (k.created_at ? when(k.created_at) : "Unknown") },
   {
     title: "Last used",
     from: (k) => k.last_used_at,
-    cell: (k) => (k.last_used_at ? when(k.last_used_at, { seconds: true }) : h("span", { class: "quiet" }, "Never")),
+    cell: (k) => (k.last_used_at ? when(k.last_used_at) : h("span", { class: "quiet" }, "Never")),
   },
   { title: "Total usage count", class: "number", from: (k) => k.usage_count, cell: (k) => number.format(k.usage_count) },
   {
@@ -47,7 +47,7 @@ const columns = [
       if (state === "revoked") {
         if (k.revoked_at && new Date(k.revoked_at).getTime() > 0) parts.push(h("span", { class: "sub" }, "on ", when(k.revoked_at)));
       } else if (k.expires_at) {
-        parts.push(h("span", { class: "sub" }, state === "expired" ? "on " : "until ", when(k.expires_at, { seconds: true })));
+        parts.push(h("span", { class: "sub" }, state === "expired" ? "on " : "until ", when(k.expires_at)));
       }
       return parts;
     },
@@ -65,12 +65,6 @@ const columns = [
     },
   },
 ];
-
-// hint shows the prefix and the last four characters with what lies between left out.
-function hint(text) {
-  const prefix = "tenzo_pk_";
-  return text.startsWith(prefix) && /^[A-Za-z0-9_-]{4}$/.test(text.slice(prefix.length)) ? `${prefix}…${text.slice(prefix.length)}` : text;
-}
 
 let list;
 
