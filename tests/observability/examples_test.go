@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -310,5 +311,27 @@ func TestRedisConfigurationSuffices(t *testing.T) {
 	}
 	if err := client("", "").Ping(t.Context()).Err(); err == nil {
 		t.Error("nobody needs a password")
+	}
+}
+
+var javascript = regexp.MustCompile("(?s)```javascript\n(.*?)```")
+
+// The snippets for Node are modules that Node can read; the Redis client they import is the reader's.
+func TestNodeSnippetsParse(t *testing.T) {
+	found := 0
+	for _, document := range glob(t, inConfig(t, "docs", "*.md")) {
+		for _, snippet := range javascript.FindAllStringSubmatch(read(t, document), -1) {
+			found++
+			path := filepath.Join(t.TempDir(), "snippet.mjs")
+			if err := os.WriteFile(path, []byte(snippet[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := run("", "node", "--check", path); err != nil {
+				t.Errorf("%s: %v\n%s", filepath.Base(document), err, out)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("there is no snippet for Node")
 	}
 }
