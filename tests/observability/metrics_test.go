@@ -1,0 +1,378 @@
+package observability
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// metric is a metric as metrics.md describes it.
+type metric struct {
+	kind    string
+	inRedis bool
+	labels  map[string][]string // every label and all its values
+}
+
+var code = regexp.MustCompile("`([^`]+)`")
+
+// cells splits the rows of a document's tables; a row that is none gives nothing.
+func cells(line string) []string {
+	line = strings.TrimSpace(line)
+	if !strings.HasPrefix(line, "| `") {
+		return nil
+	}
+	c := strings.Split(strings.Trim(line, "|"), "|")
+	for i := range c {
+		c[i] = strings.TrimSpace(c[i])
+	}
+	return c
+}
+
+// names are the words in backquotes of a cell.
+func names(cell string) []string {
+	var all []string
+	for _, m := range code.FindAllStringSubmatch(cell, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// documented reads the tables of metrics.md. passed are the event types that the processes under test pass.
+func documented(t *testing.T, passed ...string) map[string]metric {
+	t.Helper()
+	all := map[string]metric{}
+	values := map[string]map[string][]string{} // by metric, then label
+	for line := range strings.Lines(read(t, inConfig(t, "docs", "metrics.md"))) {
+		c := cells(line)
+		switch {
+		case len(c) == 5 && strings.HasPrefix(c[0], "`tenzo_"):
+			m := metric{kind: c[1], inRedis: c[3] == "R", labels: map[string][]string{}}
+			for _, l := range names(c[2]) {
+				m.labels[l] = nil
+			}
+			all[names(c[0])[0]] = m
+		case len(c) == 3 && strings.HasPrefix(c[1], "`tenzo_"):
+			label, name, list := names(c[0])[0], names(c[1])[0], names(c[2])
+			if i := slices.Index(list, "pass_event"); i >= 0 {
+				list = append(slices.Delete(list, i, i+1), passed...)
+			}
+			if values[name] == nil {
+				values[name] = map[string][]string{}
+			}
+			values[name][label] = slices.Sorted(slices.Values(list))
+		}
+	}
+	for name, m := range all {
+		for label := range m.labels {
+			if m.labels[label] = values[name][label]; m.labels[label] == nil {
+				t.Errorf("metrics.md gives no values of the label %s of %s", label, name)
+			}
+		}
+		if len(values[name]) != len(m.labels) {
+			t.Errorf("metrics.md gives values of other labels of %s than it has", name)
+		}
+	}
+	if len(all) < 20 {
+		t.Fatalf("metrics.md has %d metrics", len(all))
+	}
+	return all
+}
+
+// scrape reads the metrics of a process.
+func scrape(t *testing.T, url string) (map[string]*dto.MetricFamily, []byte) {
+	t.Helper()
+	families, text, err := tryScrape(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families, text
+}
+
+func tryScrape(url string) (map[string]*dto.MetricFamily, []byte, error) {
+	client := http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(url)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return nil, nil, fmt.Errorf("%s answers %d: %s, %w", url, resp.StatusCode, text, err)
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	return families, text, err
+}
+
+// What processes export from their first moment is what metrics.md says: these metrics and no others, with these types, labels and values.
+func TestProcessesExportWhatIsDocumented(t *testing.T) {
+	p := startProcesses(t)
+	for _, c := range []struct {
+		name, url string
+		exports   func(metric string) bool
+	}{
+		{"gateway", p.gatewayMetrics, func(string) bool { return true }},
+		{"dispatch", p.dispatchMetrics, func(m string) bool { return !strings.HasPrefix(m, "tenzo_auth_") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			families, text := scrape(t, c.url)
+			want := documented(t, passedEvent)
+			maps.DeleteFunc(want, func(name string, _ metric) bool { return !c.exports(name) })
+			for name, f := range families {
+				if !strings.HasPrefix(name, "tenzo_") {
+					continue
+				}
+				if m, ok := want[name]; !ok {
+					t.Errorf("exports %s, which metrics.md does not have", name)
+				} else {
+					checkFamily(t, f, m)
+				}
+			}
+			for name := range want {
+				if families[name] == nil {
+					t.Errorf("does not export %s", name)
+				}
+			}
+			for _, name := range []string{"go_goroutines", "process_start_time_seconds", "process_resident_memory_bytes"} {
+				if families[name] == nil {
+					t.Errorf("does not export %s", name)
+				}
+			}
+			problems, err := promlint.New(bytes.NewReader(text)).Lint()
+			if err != nil {
+				t.Error(err)
+			}
+			for _, problem := range problems {
+				if strings.HasPrefix(problem.Metric, "tenzo_") {
+					t.Errorf("promlint says of %s: %s", problem.Metric, problem.Text)
+				}
+			}
+		})
+	}
+}
+
+func checkFamily(t *testing.T, f *dto.MetricFamily, m metric) {
+	t.Helper()
+	name := f.GetName()
+	if kind := strings.ToLower(f.GetType().String()); kind != m.kind {
+		t.Errorf("%s is a %s instead of a %s", name, kind, m.kind)
+	}
+	if len(f.GetHelp()) < 10 || strings.HasSuffix(f.GetHelp(), " ") {
+		t.Errorf("%s has the help %q", name, f.GetHelp())
+	}
+	seen := map[string]map[string]bool{}
+	for _, sample := range f.GetMetric() {
+		for _, pair := range sample.GetLabel() {
+			if seen[pair.GetName()] == nil {
+				seen[pair.GetName()] = map[string]bool{}
+			}
+			seen[pair.GetName()][pair.GetValue()] = true
+		}
+		if m.kind == "histogram" {
+			checkBuckets(t, name, sample.GetHistogram())
+		}
+	}
+	combinations := 1
+	for label, values := range m.labels {
+		if got := slices.Sorted(maps.Keys(seen[label])); !slices.Equal(got, values) {
+			t.Errorf("%s has the values %v of %s instead of %v", name, got, label, values)
+		}
+		combinations *= len(values)
+		delete(seen, label)
+	}
+	if len(seen) > 0 {
+		t.Errorf("%s has the labels %v, too", name, slices.Sorted(maps.Keys(seen)))
+	}
+	if len(f.GetMetric()) != combinations {
+		t.Errorf("%s has %d series instead of %d: not every one is there from the start", name, len(f.GetMetric()), combinations)
+	}
+}
+
+// bounds are the bucket bounds that the contract, thresholds and panels stand on: in the first bucket at most, and these, or one above.
+var bounds = map[string]struct {
+	first float64
+	exact []float64
+	above float64
+}{
+	"tenzo_auth_duration_seconds":            {250e-9, []float64{0.25, 1}, 0},
+	"tenzo_auth_revocation_delay_seconds":    {1, []float64{5, 60}, 60},
+	"tenzo_redis_command_duration_seconds":   {0.001, []float64{0.1}, 0},
+	"tenzo_webhook_attempt_duration_seconds": {0.1, []float64{30}, 30},
+	"tenzo_webhook_delivery_delay_seconds":   {0.1, []float64{5}, 126},
+}
+
+func checkBuckets(t *testing.T, name string, h *dto.Histogram) {
+	t.Helper()
+	var got []float64
+	for _, b := range h.GetBucket() {
+		got = append(got, b.GetUpperBound())
+	}
+	want, ok := bounds[name]
+	if !ok || len(got) < 2 {
+		t.Fatalf("nothing is known of the buckets %v of %s", got, name)
+	}
+	if got[0] > want.first {
+		t.Errorf("the first bucket of %s ends at %v", name, got[0])
+	}
+	for _, b := range want.exact {
+		if !slices.Contains(got, b) {
+			t.Errorf("%s has no bound at %v: %v", name, b, got)
+		}
+	}
+	if !slices.ContainsFunc(got, func(b float64) bool { return b > want.above && b < 1e9 }) {
+		t.Errorf("%s has no bound above %v: %v", name, want.above, got)
+	}
+}
+
+var (
+	metricName = regexp.MustCompile(`\btenzo_[a-z0-9_]+`)
+	matchers   = regexp.MustCompile(`(tenzo_[a-z0-9_]+|deployment:[a-z0-9_:]+)\{([^}]*)\}`)
+	matcher    = regexp.MustCompile(`([a-z_]+)(=~|!~|!=|=)"([^"]*)"`)
+)
+
+// base is the metric that a series belongs to.
+func base(series string, known map[string]metric) string {
+	for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+		if b, ok := strings.CutSuffix(series, suffix); ok && known[b].kind == "histogram" {
+			return b
+		}
+	}
+	return series
+}
+
+// Whatever names a metric names one that is there, with labels and values that it has; and every metric stands on a dashboard.
+func TestNamesOfMetricsExist(t *testing.T) {
+	known := documented(t, passedEvent)
+	texts := map[string]string{}
+	shown := map[string]bool{}
+	for _, d := range dashboards(t) {
+		var expressions []string
+		for _, p := range d.Panels {
+			for _, target := range p.Targets {
+				expressions = append(expressions, target.Expr)
+			}
+		}
+		for _, v := range d.Templating.List {
+			expressions = append(expressions, v.Query)
+		}
+		texts[d.file] = strings.Join(expressions, "\n")
+		for _, n := range metricName.FindAllString(texts[d.file], -1) {
+			shown[base(n, known)] = true
+		}
+	}
+	for name := range known {
+		if !shown[name] {
+			t.Errorf("%s stands on no dashboard", name)
+		}
+	}
+	for _, r := range rules(t) {
+		texts[r.file] += "\n" + r.Expr
+	}
+	// In prose, these are no metrics.
+	others := []string{"tenzo_auth", "tenzo_strip", "tenzo_health", "tenzo_developer_tools"}
+	documents := append(glob(t, inConfig(t, "docs", "*.md")), filepath.Join(harness.Root(t), "README.md"))
+	for _, path := range append(documents, glob(t, inConfig(t, "prometheus", "tests", "*.yml"))...) {
+		texts[filepath.Base(path)] = read(t, path)
+	}
+	for file, text := range texts {
+		for _, n := range metricName.FindAllString(text, -1) {
+			if _, ok := known[base(n, known)]; !ok && !slices.Contains(others, n) && !strings.HasSuffix(n, "_") && !strings.HasPrefix(n, "tenzo_pk_") && !recorded(t, n) {
+				t.Errorf("%s names %s, which is no metric", file, n)
+			}
+		}
+		for _, m := range matchers.FindAllStringSubmatch(text, -1) {
+			checkMatchers(t, file, m[1], m[2], known)
+		}
+	}
+}
+
+// recorded says whether a name is part of the name of a recording rule.
+func recorded(t *testing.T, name string) bool {
+	t.Helper()
+	return slices.ContainsFunc(rules(t), func(r rule) bool { return slices.Contains(strings.Split(r.Record, ":"), name) })
+}
+
+// checkMatchers holds the label matchers of a selector against what the metric has.
+func checkMatchers(t *testing.T, file, series, list string, known map[string]metric) {
+	t.Helper()
+	name := base(series, known)
+	if parts := strings.Split(series, ":"); len(parts) == 3 {
+		for _, suffix := range []string{"", "_total"} {
+			if _, ok := known[parts[1]+suffix]; ok {
+				name = parts[1] + suffix
+			}
+		}
+	}
+	for _, m := range matcher.FindAllStringSubmatch(list, -1) {
+		label, values := m[1], strings.Split(m[3], "|")
+		switch label {
+		case "job", "instance", "environment":
+			continue
+		case "le":
+			continue
+		}
+		has, ok := known[name].labels[label]
+		if !ok {
+			t.Errorf("%s selects %s by %s, which it does not have", file, series, label)
+		}
+		for _, v := range values {
+			if !slices.Contains(has, v) {
+				t.Errorf("%s selects %s by %s=%q, a value it never has", file, series, label, v)
+			}
+		}
+	}
+}
+
+// A reload takes no metric away and no count back.
+func TestMetricsSurviveReloads(t *testing.T) {
+	p := startProcesses(t)
+	for range 3 {
+		if status := p.get(t, p.key); status != http.StatusOK {
+			t.Fatalf("answered %d", status)
+		}
+	}
+	before, _ := scrape(t, p.gatewayMetrics)
+	if err := p.gateway.Reload(""); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := scrape(t, p.gatewayMetrics)
+	for name, f := range before {
+		if !strings.HasPrefix(name, "tenzo_") {
+			continue
+		}
+		if after[name] == nil || len(after[name].GetMetric()) != len(f.GetMetric()) {
+			t.Errorf("after the reload %s is gone, or has other series", name)
+		}
+	}
+	if got := sample(after, "tenzo_auth_requests_total", "result", "allowed"); got != 3 {
+		t.Errorf("after the reload %v requests were allowed, not 3", got)
+	}
+}
+
+// sample is the value of a counter or gauge whose label has a value.
+func sample(families map[string]*dto.MetricFamily, name, label, value string) float64 {
+	for _, m := range families[name].GetMetric() {
+		for _, pair := range m.GetLabel() {
+			if pair.GetName() == label && pair.GetValue() == value {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
