@@ -1,7 +1,6 @@
 package keyauth
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"sync/atomic"
@@ -20,7 +19,7 @@ func warm(tb testing.TB, n int) (*Auth, [][]string) {
 		key := config.GenerateKey(nil)
 		redis.set(key, goodFields(fmt.Sprint("k", i)))
 		values[i] = []string{"Bearer " + key}
-		if v := a.Authenticate(context.Background(), values[i], "192.0.2.1"); v.Key == nil {
+		if v := a.Authenticate(tb.Context(), values[i], "192.0.2.1"); v.Key == nil {
 			tb.Fatal(v.Refusal)
 		}
 	}
@@ -38,7 +37,7 @@ func BenchmarkSHA256(b *testing.B) {
 // BenchmarkCached is a verdict on a held key, counted and measured.
 func BenchmarkCached(b *testing.B) {
 	a, values := warm(b, 1)
-	ctx := context.Background()
+	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
 		if v := a.Authenticate(ctx, values[0], "192.0.2.1"); v.Key == nil {
@@ -50,7 +49,7 @@ func BenchmarkCached(b *testing.B) {
 // BenchmarkCachedSpread is the same with the keys of a large gateway in turn.
 func BenchmarkCachedSpread(b *testing.B) {
 	a, values := warm(b, 50_000)
-	ctx := context.Background()
+	ctx := b.Context()
 	i := 0
 	for b.Loop() {
 		if v := a.Authenticate(ctx, values[i%len(values)], "192.0.2.1"); v.Key == nil {
@@ -62,7 +61,7 @@ func BenchmarkCachedSpread(b *testing.B) {
 
 func benchmarkParallel(b *testing.B, keys int) {
 	a, values := warm(b, keys)
-	ctx := context.Background()
+	ctx := b.Context()
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -86,7 +85,7 @@ func BenchmarkNegative(b *testing.B) {
 	a := newAuth(newFakeRedis(), newFakeCounts(), names, Options{Logger: quiet}, newHandClock().read)
 	values := []string{config.GenerateKey(nil)}
 	for b.Loop() {
-		if v := a.Authenticate(context.Background(), values, "192.0.2.1"); v.Key != nil {
+		if v := a.Authenticate(b.Context(), values, "192.0.2.1"); v.Key != nil {
 			b.Fatal("let in")
 		}
 	}

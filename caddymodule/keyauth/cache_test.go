@@ -70,7 +70,7 @@ func TestVerdictCarriesTheIdentity(t *testing.T) {
 	f := newFixture(Options{})
 	key := testKey("a")
 	f.redis.set(key, goodFields("k1"))
-	v := f.Authenticate(context.Background(), []string{key}, "")
+	v := f.Authenticate(t.Context(), []string{key}, "")
 	if diff := cmp.Diff(&Record{KeyID: "k1", OrgID: "org-k1", Name: "name of k1"}, v.Key); diff != "" {
 		t.Error(diff)
 	}
@@ -79,7 +79,7 @@ func TestVerdictCarriesTheIdentity(t *testing.T) {
 func TestChecksum(t *testing.T) {
 	good, strange := config.GenerateKey(nil), testKey("elsewhere")
 	detail := func(f *fixture, key string) string {
-		return f.Authenticate(context.Background(), []string{key}, "").Refusal.Detail
+		return f.Authenticate(t.Context(), []string{key}, "").Refusal.Detail
 	}
 	f := newFixture(Options{})
 	for range 2 { // from Redis, then from memory
@@ -137,7 +137,7 @@ func TestReadOutlivesItsClient(t *testing.T) {
 			case <-time.After(100 * time.Millisecond):
 			}
 		}
-		ctx, hangUp := context.WithCancel(context.Background())
+		ctx, hangUp := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() { f.Authenticate(ctx, []string{key}, "") })
 		synctest.Wait()

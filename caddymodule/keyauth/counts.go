@@ -49,6 +49,7 @@ local key, field, total, last, silence = KEYS[1], ARGV[1], tonumber(ARGV[2]), AR
 local now = tonumber(redis.call('TIME')[1])
 local had = redis.call('HGET', key, field)
 if ARGV[5] == '1' then redis.call('HDEL', key, '_') end
+
 had = had and tonumber(string.match(had, '^%d+')) or 0
 if total > had then
   redis.call('HINCRBY', key, 'count', string.format('%.0f', total - had))

@@ -45,7 +45,7 @@ func TestParseAuthorization(t *testing.T) {
 		{"another scheme with a key", []string{"Token " + wholeKey}, "", CodeMalformed, "another scheme"},
 		{"scheme alone", []string{"Bearer"}, "", CodeMalformed, "No key follows"},
 		{"scheme and spaces", []string{"bearer   "}, "", CodeMalformed, "No key follows"},
-		{"scheme twice", []string{"Bearer Bearer " + wholeKey}, "", CodeMalformed, "twice"},
+		{"scheme twice", []string{"Bearer bearer " + wholeKey}, "", CodeMalformed, "twice"},
 		{"no space", []string{"Bearer" + wholeKey}, "", CodeMalformed, "prefix"},
 		{"prefix missing", []string{"Bearer abcdefghijklmnopqrstuvwxyz"}, "", CodeMalformed, "prefix"},
 		{"prefix missing, bare", []string{"abcdefghijklmnopqrstuvwxyz"}, "", CodeMalformed, "prefix"},
@@ -115,7 +115,7 @@ func FuzzParseAuthorization(f *testing.F) {
 	f.Fuzz(func(t *testing.T, one, two string, lines byte) {
 		values := []string{one, two, two}[:lines%4]
 		c, refusal := ParseAuthorization(values)
-		wanted := ""
+		var wanted string
 		switch {
 		case len(values) == 0:
 			wanted = CodeMissing

@@ -3,7 +3,6 @@ package keyauth
 import (
 	"context"
 	"encoding/hex"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -162,7 +161,7 @@ func (c *handClock) pass(d time.Duration) {
 	c.mono.Add(int64(d))
 }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // fixture is an Auth over fakes.
 type fixture struct {
@@ -212,7 +211,7 @@ func testKey(name string) string {
 	return config.KeyPrefix + hex.EncodeToString([]byte(name)) + strings.Repeat("x", 16)
 }
 
-// cached is how many keys are held, and their ids.
+// heldIDs are the ids of the keys that are held.
 func (f *fixture) heldIDs() []string {
 	var ids []string
 	s := f.held.Load()

@@ -144,11 +144,11 @@ func (u *usage) report(failure error) {
 	}
 	u.metrics.flushes[flushFailed].Add(1)
 	if !u.failing {
-		why := "usage counts do not reach redis; they wait in memory"
 		if redis.HasErrorPrefix(failure, "OOM") {
-			why = "redis is full (maxmemory); usage counts wait in memory"
+			u.logger.Warn("redis is full (maxmemory); usage counts wait in memory", "error", failure, "pending", u.pending())
+		} else {
+			u.logger.Warn("usage counts do not reach redis; they wait in memory", "error", failure, "pending", u.pending())
 		}
-		u.logger.Warn(why, "error", failure, "pending", u.pending())
 	}
 	u.failing = true
 }

@@ -116,7 +116,6 @@ func (t *ticket) wait(ctx context.Context) (*ticket, *Refusal) {
 	if !called {
 		select {
 		case read = <-t.called: // just now
-			called = true
 		default:
 			for i, w := range t.client.waiting {
 				if w == t {

@@ -25,7 +25,7 @@ func TestUnknownKeysAreLimited(t *testing.T) {
 		want(t, "within the burst", f.ask(bad()), CodeUnknown)
 	}
 	reads := f.redis.count()
-	v := f.Authenticate(context.Background(), []string{bad()}, "192.0.2.1")
+	v := f.Authenticate(t.Context(), []string{bad()}, "192.0.2.1")
 	want(t, "beyond", v.Refusal.Code, CodeTooMany)
 	want(t, "Retry-After", v.Refusal.RetryAfter, time.Second)
 	want(t, "a held key", f.ask(held), "allowed k1")

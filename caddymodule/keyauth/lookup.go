@@ -49,7 +49,7 @@ func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP strin
 	if e, ok := a.held.Load().get(&d); ok && e.epoch == a.epoch.Load() && began.since(e.read) < s.ttl {
 		return a.fromCache(e, began)
 	}
-	v, source := a.lookUp(ctx, d, cred, clientIP, began)
+	v, source := a.lookUp(ctx, d, clientIP, began)
 	if v.Refusal == nil {
 		a.metrics.results[resultAllowed].Add(1)
 	} else {
@@ -93,7 +93,7 @@ func (a *Auth) fromCache(e *entry, now instant) Verdict {
 }
 
 // lookUp is the long way: a refused key that is remembered, another's read, or a read of its own.
-func (a *Auth) lookUp(ctx context.Context, d digest, cred Credential, clientIP string, began instant) (Verdict, source) {
+func (a *Auth) lookUp(ctx context.Context, d digest, clientIP string, began instant) (Verdict, source) {
 	if r, ok := a.refused.get(&d); ok && r.epoch == a.epoch.Load() && began.since(r.read) < refusedFor {
 		return Verdict{Refusal: r.refusal}, sourceNegative
 	}

@@ -17,7 +17,7 @@ func onTime(t *testing.T, o Options) *fixture {
 	f := &fixture{redis: newFakeRedis(), counts: newFakeCounts()}
 	o.Logger = quiet
 	f.Auth = newAuth(f.redis, f.counts, names, o, nil)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { f.Run(ctx) })
 	t.Cleanup(func() {
@@ -211,7 +211,7 @@ func TestRunEndsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // fails where a goroutine is left
 		f := newFixture(Options{})
 		f.redis.hang(true)
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			f.Run(ctx)

@@ -45,9 +45,6 @@ const (
 	invalidReq    = "invalid_request"
 )
 
-// Error returns the detail, so that a Refusal can be handed on as an error.
-func (f *Refusal) Error() string { return f.Detail }
-
 // SetHeaders sets what belongs to the refusal whoever writes the body: Cache-Control, WWW-Authenticate and Retry-After.
 func (f *Refusal) SetHeaders(h http.Header, realm string) {
 	h.Set("Cache-Control", "no-store")

@@ -63,7 +63,7 @@ func TestSetBackThenSuspended(t *testing.T) {
 	want(t, "first", f.ask(key), "allowed k1")
 	f.redis.set(key, revoked("k1"))
 	f.hands.wall.Add(-int64(time.Hour))
-	f.refreshDue(context.Background()) // Run does so about every second
+	f.refreshDue(t.Context()) // Run does so about every second
 	f.hands.wall.Add(int64(60 * time.Second))
 	want(t, "then", f.ask(key), CodeRevoked)
 }
@@ -226,7 +226,7 @@ func TestPushWinsOverRefresh(t *testing.T) {
 		gate := make(chan struct{})
 		f.redis.gate = func(context.Context, []string) { <-gate }
 		var all sync.WaitGroup
-		all.Go(func() { f.refreshDue(context.Background()) })
+		all.Go(func() { f.refreshDue(t.Context()) })
 		synctest.Wait()
 		f.redis.set(key, revoked("k1"))
 		f.changed(key)

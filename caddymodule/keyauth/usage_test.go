@@ -109,14 +109,14 @@ func TestUsageStop(t *testing.T) {
 	f.use(t, "k2", 3)
 	f.counts.fields["k1"] = nil // Redis lost it, and nobody noticed
 	f.counts.count["k1"] = 0
-	f.Stop(context.Background())
+	f.Stop(t.Context())
 	want(t, "count of k1", f.counts.total("k1"), 5)
 	want(t, "count of k2", f.counts.total("k2"), 3)
 	want(t, "own fields left", len(f.counts.fields["k1"])+len(f.counts.fields["k2"]), 0)
 
 	// A request that was still under way counts, on a field of its own, and whoever stops again brings it home.
 	f.use(t, "k1", 1)
-	f.Stop(context.Background())
+	f.Stop(t.Context())
 	want(t, "count of k1", f.counts.total("k1"), 6)
 	want(t, "own fields left", len(f.counts.fields["k1"]), 0)
 }
@@ -132,7 +132,7 @@ func TestUsageStopTriesUntilItsDeadline(t *testing.T) {
 			defer f.counts.mu.Unlock()
 			f.counts.before = nil
 		})
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		f.Stop(ctx)
 		want(t, "count", f.counts.total("k1"), 5)
@@ -149,7 +149,7 @@ func TestUsageStopSaysWhatIsLost(t *testing.T) {
 		f.use(t, "k1", 4)
 		f.use(t, "k2", 3)
 		f.counts.before = errDown
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		f.Stop(ctx)
 		if !strings.Contains(log.String(), "lost=7 keys=2") {
@@ -169,7 +169,7 @@ func TestUsageStopWithLostAnswers(t *testing.T) {
 			defer f.counts.mu.Unlock()
 			f.counts.after = nil
 		})
-		f.Stop(context.Background())
+		f.Stop(t.Context())
 		want(t, "count", f.counts.total("k1"), 5)
 		want(t, "own fields left", len(f.counts.fields["k1"]), 0)
 	})
@@ -191,7 +191,7 @@ func TestUsageWaitsForAFullRedis(t *testing.T) {
 	want(t, "lines of relief", strings.Count(log.String(), "reach redis again"), 1)
 	f.use(t, "k1", 1)
 	f.counts.frees = true
-	f.Stop(context.Background()) // nothing can wait any more
+	f.Stop(t.Context()) // nothing can wait any more
 	want(t, "count", f.counts.total("k1"), 6)
 }
 
@@ -309,7 +309,7 @@ func TestUsageIsExactUnderContention(t *testing.T) {
 	done.Store(true)
 	flushing.Wait()
 	f.counts.before, f.counts.after = nil, nil
-	f.Stop(context.Background())
+	f.Stop(t.Context())
 	var sum uint64
 	for i := range keys {
 		id := fmt.Sprint("k", i)

@@ -1,0 +1,425 @@
+package keyauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/changes"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// process is what a gateway has of this package, over a real Redis: store, follower and Auth, running.
+type process struct {
+	*Auth
+	announced *sync.Map // the sha256 hex of each key whose change was announced
+
+	store *store.Store
+	keys  *config.Keys
+	log   *syncBuffer
+	end   func() // stops it as a graceful stop does
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func startOn(t *testing.T, url string, o Options) *process {
+	t.Helper()
+	log := &syncBuffer{}
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	st, err := store.Open(store.Options{URL: url, Logger: o.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follower := changes.New(st, o.Logger)
+	o.ProvenAt = follower.ProvenAt
+	a := New(st, o)
+	announced := &sync.Map{}
+	follower.Subscribe(watched{a, announced})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { follower.Run(ctx) })
+	running.Go(func() { a.Run(ctx) })
+	var once sync.Once
+	p := &process{Auth: a, announced: announced, store: st, keys: config.NewKeys(st), log: log, end: func() {
+		once.Do(func() {
+			cancel()
+			running.Wait()
+			stop, done := context.WithTimeout(context.Background(), 5*time.Second)
+			defer done()
+			a.Stop(stop)
+			_ = st.Close()
+		})
+	}}
+	t.Cleanup(p.end)
+	harness.Eventually(t, 10*time.Second, func() error {
+		if follower.ProvenAt().IsZero() {
+			return fmt.Errorf("the follower has not begun")
+		}
+		return nil
+	})
+	return p
+}
+
+// create makes a key and waits until its announcement has gone by, which would make it be read again.
+func (p *process) create(t *testing.T) config.CreatedKey {
+	t.Helper()
+	key, err := p.keys.Create(t.Context(), "org-1", config.NewKey{Name: "a key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 10*time.Second, func() error {
+		if _, seen := p.announced.Load(config.HashKey(key.Secret)); !seen {
+			return errors.New("the key was not announced")
+		}
+		return nil
+	})
+	return key
+}
+
+// watched is an Auth that says which changes it was told of.
+type watched struct {
+	*Auth
+	announced *sync.Map
+}
+
+func (w watched) KeyChanged(hash string, at time.Time) {
+	w.Auth.KeyChanged(hash, at)
+	w.announced.Store(hash, true)
+}
+
+func (p *process) revoke(t *testing.T, id string) {
+	t.Helper()
+	if _, _, err := p.keys.Revoke(t.Context(), "org-1", id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *process) ask(key string) string {
+	return outcome(p.Authenticate(context.Background(), []string{"Bearer " + key}, "192.0.2.1"))
+}
+
+// soon fails unless the verdict on key becomes the wanted one in time.
+func (p *process) soon(t *testing.T, within time.Duration, key, verdict string) {
+	t.Helper()
+	harness.Eventually(t, within, func() error {
+		if got := p.ask(key); got != verdict {
+			return fmt.Errorf("the verdict is %s, not %s", got, verdict)
+		}
+		return nil
+	})
+}
+
+// inTime fails where a request takes a second.
+func (p *process) inTime(t *testing.T, key, verdict string) {
+	t.Helper()
+	start := time.Now()
+	want(t, "verdict", p.ask(key), verdict)
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("a request took %s", d)
+	}
+}
+
+func marked(t *testing.T, args ...string) *harness.Redis {
+	t.Helper()
+	r := harness.StartRedis(t, args...)
+	r.Mark()
+	return r
+}
+
+func TestRedisRevocationSeenByAnotherProcess(t *testing.T) {
+	r := marked(t)
+	one, two := startOn(t, r.URL(), Options{}), startOn(t, r.URL(), Options{})
+	for range 20 {
+		key := one.create(t)
+		want(t, "verdict", two.ask(key.Secret), "allowed "+key.ID)
+		one.revoke(t, key.ID)
+		two.soon(t, 5*time.Second, key.Secret, CodeRevoked)
+	}
+}
+
+func TestRedisPaused(t *testing.T) {
+	r := marked(t)
+	p := startOn(t, r.URL(), Options{})
+	held, fresh := p.create(t), p.create(t)
+	want(t, "verdict", p.ask(held.Secret), "allowed "+held.ID)
+	r.Pause()
+	p.inTime(t, fresh.Secret, CodeUnavailable)
+	p.inTime(t, held.Secret, "allowed "+held.ID)
+	p.inTime(t, fresh.Secret, CodeUnavailable)
+	r.Resume()
+	p.soon(t, 10*time.Second, fresh.Secret, "allowed "+fresh.ID)
+}
+
+func TestRedisRestartedEmpty(t *testing.T) {
+	r := marked(t)
+	p := startOn(t, r.URL(), Options{})
+	held, fresh := p.create(t), p.create(t)
+	want(t, "verdict", p.ask(held.Secret), "allowed "+held.ID)
+	r.Kill()
+	p.inTime(t, fresh.Secret, CodeUnavailable)
+	r.Start() // without data, without marker
+	for range 50 {
+		p.inTime(t, fresh.Secret, CodeUnavailable)
+		p.inTime(t, held.Secret, "allowed "+held.ID)
+		time.Sleep(20 * time.Millisecond)
+	}
+	r.Mark() // somebody says that this is the store now
+	p.soon(t, 10*time.Second, held.Secret, CodeUnknown)
+	p.soon(t, 10*time.Second, fresh.Secret, CodeUnknown)
+}
+
+// The follower is cut off while a key is revoked and the announcement is trimmed away.
+func TestRedisTrimmedChanges(t *testing.T) {
+	r := marked(t)
+	client := r.Client(t)
+	proxy := harness.StartProxy(t, r.Addr())
+	p := startOn(t, "redis://"+proxy.Addr(), Options{})
+	key := p.create(t)
+	want(t, "verdict", p.ask(key.Secret), "allowed "+key.ID)
+	proxy.Cut()
+	other := startOn(t, r.URL(), Options{})
+	other.revoke(t, key.ID)
+	if err := client.XTrimMaxLen(t.Context(), "tenzo:changes", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "while cut off", p.ask(key.Secret), "allowed "+key.ID)
+	proxy.Heal()
+	p.soon(t, 10*time.Second, key.Secret, CodeRevoked)
+}
+
+// Every connection turns mute, and nobody says so; new ones work.
+func TestRedisMuteConnections(t *testing.T) {
+	r := marked(t)
+	proxy := harness.StartProxy(t, r.Addr())
+	p := startOn(t, "redis://"+proxy.Addr(), Options{})
+	other := startOn(t, r.URL(), Options{})
+	key := p.create(t)
+	want(t, "verdict", p.ask(key.Secret), "allowed "+key.ID)
+	proxy.MuteConnections()
+	other.revoke(t, key.ID)
+	p.soon(t, 6*time.Second, key.Secret, CodeRevoked)
+}
+
+// usageOf is what everybody can read of a key's use, and the private fields.
+func usageOf(t *testing.T, c redis.Cmdable, id string) (count, last string, private []string) {
+	t.Helper()
+	all, err := c.HGetAll(t.Context(), names.Usage(id)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := range all {
+		if strings.HasPrefix(f, usageFieldPrefix) {
+			private = append(private, f)
+		}
+	}
+	return all["count"], all["last_used_at"], private
+}
+
+func (p *process) useAll(t *testing.T, key config.CreatedKey, n int) {
+	t.Helper()
+	for range n {
+		want(t, "verdict", p.ask(key.Secret), "allowed "+key.ID)
+	}
+}
+
+func awaitCount(t *testing.T, c redis.Cmdable, id, count string) {
+	t.Helper()
+	harness.Eventually(t, 10*time.Second, func() error {
+		if got, _, _ := usageOf(t, c, id); got != count {
+			return fmt.Errorf("the count is %q, not %s", got, count)
+		}
+		return nil
+	})
+}
+
+func TestRedisUsage(t *testing.T) {
+	r := marked(t)
+	c := r.Client(t)
+	one, two := startOn(t, r.URL(), Options{}), startOn(t, r.URL(), Options{})
+	key := one.create(t)
+	one.useAll(t, key, 5)
+	two.useAll(t, key, 7)
+	before := time.Now()
+	awaitCount(t, c, key.ID, "12")
+	two.useAll(t, key, 3)
+	awaitCount(t, c, key.ID, "15")
+	_, last, private := usageOf(t, c, key.ID)
+	want(t, "private fields", len(private), 2)
+	if at, err := time.Parse(time.RFC3339, last); err != nil || at.Before(before.Truncate(time.Millisecond)) {
+		t.Errorf("last_used_at is %s, %v", last, err)
+	}
+	two.useAll(t, key, 1)
+	two.end()
+	awaitCount(t, c, key.ID, "16")
+	_, _, private = usageOf(t, c, key.ID)
+	want(t, "private fields after a graceful stop", len(private), 1)
+}
+
+// The fields of processes that nobody heard of for a week go, and take nothing with them.
+func TestRedisUsageOfSilentProcesses(t *testing.T) {
+	r := marked(t)
+	c := r.Client(t)
+	p := startOn(t, r.URL(), Options{})
+	key := p.create(t)
+	ago := func(d time.Duration) string { return fmt.Sprint("40 ", time.Now().Add(-d).Unix()) }
+	if err := c.HSet(t.Context(), names.Usage(key.ID), "count", 80, "last_used_at", "2026-01-01T00:00:00.000Z",
+		"p:dead", ago(silentAfter+time.Hour), "p:cutoff", ago(silentAfter-time.Hour), "note", "private to others").Err(); err != nil {
+		t.Fatal(err)
+	}
+	p.useAll(t, key, 2)
+	awaitCount(t, c, key.ID, "82")
+	all, err := c.HGetAll(t.Context(), names.Usage(key.ID)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "the dead one's field", all["p:dead"], "")
+	if all["p:cutoff"] == "" || all["note"] == "" {
+		t.Errorf("too much was folded: %v", all)
+	}
+}
+
+// The answer to a flush is lost: the script ran, and nobody heard of it.
+func TestRedisUsageLostAnswer(t *testing.T) {
+	r := marked(t)
+	c := r.Client(t)
+	proxy := harness.StartProxy(t, r.Addr())
+	p := startOn(t, "redis://"+proxy.Addr(), Options{})
+	key := p.create(t)
+	p.useAll(t, key, 5)
+	proxy.MuteAnswers()
+	awaitCount(t, c, key.ID, "5")
+	want(t, "pending", p.usage.pending(), 5)
+	proxy.Cut()
+	proxy.Heal()
+	harness.Eventually(t, 10*time.Second, func() error {
+		if n := p.usage.pending(); n > 0 {
+			return fmt.Errorf("%d are pending", n)
+		}
+		return nil
+	})
+	awaitCount(t, c, key.ID, "5")
+}
+
+// Redis is killed and comes back as it was a moment earlier, as after losing the tail of its AOF.
+func TestRedisUsageAfterRollback(t *testing.T) {
+	r := harness.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+	r.Mark()
+	c := r.Client(t)
+	p := startOn(t, r.URL(), Options{})
+	busy, idle := p.create(t), p.create(t)
+	p.useAll(t, busy, 5)
+	p.useAll(t, idle, 4)
+	awaitCount(t, c, busy.ID, "5")
+	old := t.TempDir()
+	if err := os.CopyFS(old, os.DirFS(filepath.Join(r.Dir(), "appendonlydir"))); err != nil {
+		t.Fatal(err)
+	}
+	p.useAll(t, busy, 5)
+	p.useAll(t, idle, 4)
+	awaitCount(t, c, busy.ID, "10")
+	awaitCount(t, c, idle.ID, "8")
+	r.Kill()
+	restore(t, old, filepath.Join(r.Dir(), "appendonlydir"))
+	r.Start()
+	if got, _, _ := usageOf(t, c, idle.ID); got == "8" {
+		t.Fatal("Redis did not come back older")
+	}
+	p.useAll(t, busy, 1)
+	awaitCount(t, c, busy.ID, "11")
+	awaitCount(t, c, idle.ID, "8")
+}
+
+// restore puts the files of from in the place of those in to.
+func restore(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.RemoveAll(to); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	if err := filepath.WalkDir(to, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRedisFull(t *testing.T) {
+	r := marked(t, "--maxmemory-policy", "noeviction")
+	c := r.Client(t)
+	p := startOn(t, r.URL(), Options{})
+	key, doomed := p.create(t), p.create(t)
+	p.useAll(t, key, 5)
+	want(t, "verdict", p.ask(doomed.Secret), "allowed "+doomed.ID)
+	awaitCount(t, c, key.ID, "5")
+	if err := c.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	p.useAll(t, key, 3)
+	harness.Eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(p.log.String(), "redis is full") {
+			return fmt.Errorf("no line says that redis is full")
+		}
+		return nil
+	})
+	if got, _, _ := usageOf(t, c, key.ID); got != "5" {
+		t.Errorf("the count went on to %s", got)
+	}
+	p.revoke(t, doomed.ID)
+	p.soon(t, 5*time.Second, doomed.Secret, CodeRevoked)
+	p.end() // nothing can wait any longer
+	got, _, private := usageOf(t, c, key.ID)
+	want(t, "count", got, "8")
+	want(t, "private fields", len(private), 0)
+}
+
+func TestRedisCluster(t *testing.T) {
+	cluster := harness.StartCluster(t)
+	cluster.Mark(t)
+	c := cluster.Client(t)
+	p := startOn(t, cluster.URL(), Options{})
+	var keys []config.CreatedKey
+	for range 10 {
+		key := p.create(t)
+		keys = append(keys, key)
+		p.useAll(t, key, 3)
+	}
+	for _, key := range keys {
+		awaitCount(t, c, key.ID, "3")
+	}
+	p.revoke(t, keys[0].ID)
+	p.soon(t, 5*time.Second, keys[0].Secret, CodeRevoked)
+	want(t, "unknown", p.ask(config.GenerateKey(nil)), CodeUnknown)
+	p.useAll(t, keys[1], 1)
+	p.end()
+	got, _, private := usageOf(t, c, keys[1].ID)
+	want(t, "count", got, "4")
+	want(t, "private fields", len(private), 0)
+}
