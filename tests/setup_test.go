@@ -332,7 +332,7 @@ func command(t *testing.T, redisURL string, args ...string) harness.Result {
 func wantRefusal(t *testing.T, r harness.Result, names string) {
 	t.Helper()
 	line := strings.TrimSuffix(r.Stderr, "\n")
-	if r.Status != 1 || line == "" || strings.Contains(line, "\n") || r.Stdout != "" || !strings.Contains(line, names) {
+	if r.Status != 1 || line == "" || strings.Contains(line, "\n") || r.Stdout != "" || !strings.Contains(strings.ToLower(line), strings.ToLower(names)) {
 		t.Errorf("want status 1 and one line that names %q; got status %d, on standard error:\n%son standard output:\n%s",
 			names, r.Status, r.Stderr, r.Stdout)
 	}
