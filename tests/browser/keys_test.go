@@ -257,8 +257,11 @@ func TestNamesAreText(t *testing.T) {
 // fits says that nothing sticks out of the window to the right.
 func (b *tab) fits() {
 	b.t.Helper()
-	if over := eval[float64](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
-		b.t.Errorf("the page is %v pixels wider than the window", over)
+	over := eval[[]string](b, `(() => { const width = document.documentElement.clientWidth;
+		if (document.documentElement.scrollWidth <= width) return [];
+		return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 120)) })()`)
+	if len(over) > 0 {
+		b.t.Errorf("these stick out of the window: %s", strings.Join(over, "\n"))
 	}
 }
 

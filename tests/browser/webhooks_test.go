@@ -1,0 +1,374 @@
+package browser
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// stored waits until the webhook of the organization is as wanted.
+func (s *site) stored(want func(config.Webhook, error) string) {
+	s.t.Helper()
+	harness.Eventually(s.t, patience, func() error {
+		if wrong := want(s.Webhooks.Get(s.t.Context(), org)); wrong != "" {
+			return fmt.Errorf("the webhook: %s", wrong)
+		}
+		return nil
+	})
+}
+
+// A webhook is set up as the documentation describes it; its secret is visible until it is saved, and never again.
+func TestConfigureWebhook(t *testing.T) {
+	s := newSite(t, nil)
+	b := newTab(t, 1280)
+	b.grant()
+	b.expect("422")
+	b.open(s.URL + "/#webhooks")
+	b.find("textbox", "Webhook URL")
+	b.see("Inactive")
+	b.see("203.0.113.7")
+	b.see("2001:db8:7::/64")
+	b.absent("button", "Delete configuration")
+	b.state("webhook-new")
+
+	b.click("button", "Save Configuration")
+	b.see("Enter your webhook URL.")
+	b.fill("textbox", "Webhook URL", "http://api.yourcompany.com/webhooks/tenzo")
+	b.click("button", "Save Configuration")
+	b.await("!document.querySelector('#url-error').hidden && document.activeElement.id === 'url'")
+	if words := b.text("#url-error"); !strings.Contains(strings.ToLower(words), "https") {
+		t.Errorf("an http URL is refused with %q", words)
+	}
+	b.state("webhook-error")
+
+	b.fill("textbox", "Webhook URL", "https://api.yourcompany.com/webhooks/tenzo-interviews")
+	b.click("button", "Generate")
+	secret := eval[string](b, "document.querySelector('#secret').value")
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil || len(raw) != 32 || !strings.HasPrefix(secret, "whsec_") {
+		t.Fatalf("Generate made %q: %v", secret, err)
+	}
+	b.see("Save your webhook secret securely")
+	b.click("button", "Copy secret")
+	b.see("Secret copied.")
+	if got := eval[string](b, "navigator.clipboard.readText()"); got != secret {
+		t.Errorf("the clipboard holds %q", got)
+	}
+	b.click("switch", "Enable webhook delivery")
+	b.see("Active")
+	b.see("Unsaved changes")
+	b.state("webhook-filled")
+	b.click("button", "Save Configuration")
+	b.see("Configuration saved. Webhook delivery is active.")
+	s.stored(func(w config.Webhook, err error) string {
+		if err != nil || !w.Active || w.URL != "https://api.yourcompany.com/webhooks/tenzo-interviews" || w.Secret.Reveal() != secret {
+			return fmt.Sprintf("%v %v %v", w.Active, w.URL, err)
+		}
+		return ""
+	})
+	b.gone("Unsaved changes")
+	b.keyIsGone(secret)
+	b.see("A secret is set.")
+	b.state("webhook-saved")
+	b.do(chromedp.Reload())
+	b.see("A secret is set.")
+	b.keyIsGone(secret)
+
+	// Changing something else keeps the secret; removing it takes saving.
+	b.click("switch", "Enable webhook delivery")
+	b.see("Inactive")
+	b.press(kb.Enter) // in a form's field: saves, as it does everywhere
+	b.see("Configuration saved. Webhook delivery is inactive.")
+	s.stored(func(w config.Webhook, err error) string {
+		if err != nil || w.Active || w.Secret.Reveal() != secret {
+			return fmt.Sprintf("active %v, secret kept %v, %v", w.Active, w.Secret.Reveal() == secret, err)
+		}
+		return ""
+	})
+	b.click("button", "Remove secret")
+	b.see("The secret will be removed when you save.")
+	b.click("button", "Keep secret")
+	b.see("A secret is set.")
+	b.click("button", "Remove secret")
+	b.click("button", "Save Configuration")
+	s.stored(func(w config.Webhook, err error) string {
+		if err != nil || w.Secret.IsSet() {
+			return fmt.Sprintf("the secret is set: %v, %v", w.Secret.IsSet(), err)
+		}
+		return ""
+	})
+
+	b.click("button", "Delete configuration")
+	b.see("Delete the webhook configuration?")
+	b.state("webhook-delete")
+	b.click("button", "Cancel")
+	b.await("!document.querySelector('dialog[open]')")
+	b.click("button", "Delete configuration")
+	b.click("button", "Delete webhook")
+	b.see("Webhook configuration deleted.")
+	b.absent("button", "Delete configuration")
+	if _, err := s.Webhooks.Get(t.Context(), org); err != config.ErrWebhookNotFound {
+		t.Errorf("the webhook is still there: %v", err)
+	}
+}
+
+// What somebody types is not overwritten by what is read again.
+func TestUnsavedChangesStay(t *testing.T) {
+	s := newSite(t, nil)
+	s.webhook("https://one.example/hook", "", true)
+	b := newTab(t, 1280)
+	b.open(s.URL + "/#webhooks")
+	b.await("document.querySelector('#url').value === 'https://one.example/hook'")
+	b.fill("textbox", "Webhook URL", "https://two.example/hook")
+	b.click("link", "API Keys")
+	b.click("link", "Webhooks")
+	b.see("Unsaved changes")
+	if got := eval[string](b, "document.querySelector('#url').value"); got != "https://two.example/hook" {
+		t.Errorf("the field holds %q", got)
+	}
+}
+
+// A test event's outcome is said in words, whatever it was.
+func TestSendTestEvent(t *testing.T) {
+	var (
+		mu     sync.Mutex
+		events []string
+		result dispatcher.TestResult
+		fail   error
+	)
+	answer := func(r dispatcher.TestResult, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		result, fail = r, err
+	}
+	s := newSite(t, func(_ context.Context, o, event string) (dispatcher.TestResult, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, o+" "+event)
+		return result, fail
+	})
+	s.webhook("https://one.example/hook", "", true)
+	b := newTab(t, 1280)
+	b.expect("/api/webhook/test")
+	b.open(s.URL + "/#webhooks")
+	b.find("combobox", "Event type")
+	options := eval[[]string](b, "[...document.querySelectorAll('#event option')].map((o) => o.value)")
+	if strings.Join(options, " ") != "interview.results note.finalized" {
+		t.Errorf("the event types are %v", options)
+	}
+	answer(dispatcher.TestResult{Acknowledged: true, Status: 204, Duration: 61 * time.Millisecond}, nil)
+	b.click("button", "Send test event")
+	b.see("Acknowledged Your endpoint answered 204 in 61 ms.")
+	b.state("test-acknowledged")
+	answer(dispatcher.TestResult{Status: 500, Error: "the endpoint answered 500", Duration: 1500 * time.Millisecond}, nil)
+	eval[bool](b, "document.querySelector('#event').value = 'note.finalized', true")
+	b.click("button", "Send test event")
+	b.see("Not acknowledged Your endpoint answered 500 in 1.5 s.")
+	b.state("test-failed")
+	answer(dispatcher.TestResult{Error: "the host does not exist", Duration: 9 * time.Millisecond}, nil)
+	b.click("button", "Send test event")
+	b.see("The host does not exist.")
+	answer(dispatcher.TestResult{}, config.ErrWebhookNotFound)
+	b.click("button", "Send test event")
+	b.see("Save your webhook configuration first")
+	mu.Lock()
+	defer mu.Unlock()
+	if len(events) != 4 || events[0] != org+" interview.results" || events[1] != org+" note.finalized" {
+		t.Errorf("tested %v", events)
+	}
+}
+
+// The recent deliveries and the dead events, and having them redelivered.
+func TestDeliveriesAndRedeliver(t *testing.T) {
+	s := newSite(t, nil)
+	s.furnish()
+	b := newTab(t, 1280)
+	b.open(s.URL + "/#webhooks")
+	b.see("No answer")
+	b.see("The TLS certificate of hooks.acme.example has expired.")
+	b.see("The URL’s address is not allowed")
+	b.state("webhooks")
+
+	dead := func() int {
+		page, err := s.Queue.DeadLetters(t.Context(), org, 100, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(page.Items)
+	}
+	s.webhook("https://hooks.acme.example/tenzo-interviews", "", false)
+	b.click("button", "Redeliver")
+	b.see("Webhook delivery is inactive. Enable it and save, then redeliver.")
+	if n := dead(); n != 3 {
+		t.Fatalf("%d dead events", n)
+	}
+	s.webhook("https://hooks.acme.example/tenzo-interviews", "", true)
+	b.click("button", "Redeliver")
+	b.see("Queued for redelivery.")
+	b.await("document.querySelectorAll('#dead tbody tr').length === 2")
+	if n := dead(); n != 2 {
+		t.Fatalf("%d dead events", n)
+	}
+	b.click("button", "Redeliver all")
+	b.see("2 events queued for redelivery.")
+	b.see("Nothing was left undelivered")
+	if n := dead(); n != 0 {
+		t.Fatalf("%d dead events", n)
+	}
+	b.state("webhooks-redelivered")
+
+	// A delivery that happens shows by itself.
+	s.deliver(queue.Delivery{ID: "note-fresh", Event: "note.finalized", Attempt: 1, Status: 200, Duration: time.Millisecond, At: time.Now()})
+	b.see("note-fresh")
+}
+
+// The page fits every window from 320 pixels, and still says everything.
+func TestWidths(t *testing.T) {
+	s := newSite(t, nil)
+	s.furnish()
+	b := newTab(t, 1280)
+	for _, width := range []int64{320, 390, 768, 1024, 1920} {
+		b.do(chromedp.EmulateViewport(width, 900))
+		for _, view := range []string{"api-keys", "webhooks"} {
+			b.open(s.URL + "/?" + fmt.Sprint(width) + "#" + view)
+			b.see(map[string]string{"api-keys": "Production Integration", "webhooks": "note-11aa"}[view])
+			b.fits()
+			b.state(fmt.Sprintf("width-%d-%s", width, view))
+		}
+	}
+	b.do(chromedp.EmulateViewport(320, 640))
+	b.open(s.URL + "/#api-keys")
+	b.click("button", "Generate New Key")
+	b.fits()
+	b.state("width-320-dialog")
+	b.fill("textbox", "Key name", "Phone")
+	b.press(kb.Enter)
+	b.find("button", "Copy")
+	b.fits()
+	b.state("width-320-key")
+}
+
+// Everything is reached with the keyboard alone, in the order in which it is read.
+func TestKeyboard(t *testing.T) {
+	s := newSite(t, nil)
+	s.webhook("https://one.example/hook", "", true)
+	b := newTab(t, 1280)
+	b.open(s.URL + "/#webhooks")
+	b.await("document.querySelector('#url').value !== ''")
+	var order []string
+	for range 40 {
+		b.press(kb.Tab)
+		name := eval[string](b, "document.activeElement.id || document.activeElement.textContent.trim()")
+		if len(order) > 0 && name == order[0] {
+			break
+		}
+		order = append(order, name)
+	}
+	want := []string{"Skip to content", "API Keys", "Webhooks", "url", "secret", "secret-generate", "active", "save", "webhook-delete", "event", "test-send"}
+	if got := strings.Join(order, "|"); !strings.HasPrefix(got, strings.Join(want, "|")) {
+		t.Errorf("the order is %s", got)
+	}
+	eval[bool](b, "document.querySelector('#code-Python').focus(), true")
+	b.press(kb.ArrowRight)
+	b.await("document.activeElement.id === 'code-Node' && document.querySelector('#code-panel').textContent.includes('createHmac')")
+	b.press(kb.ArrowRight)
+	b.await("document.querySelector('#code-panel').textContent.includes('hmac.Equal')")
+	b.state("verify-go")
+	eval[bool](b, "document.querySelector('#active').focus(), true")
+	b.press(" ")
+	b.see("Inactive")
+	eval[bool](b, "document.querySelector('#webhook-delete').focus(), true")
+	b.press(kb.Enter)
+	b.see("Delete the webhook configuration?")
+	b.press(kb.Escape)
+	b.await("!document.querySelector('dialog[open]') && document.activeElement.id === 'webhook-delete'")
+}
+
+// The page takes nothing from elsewhere, keeps to its policy, and another origin can do nothing with it.
+func TestOtherOrigins(t *testing.T) {
+	s := newSite(t, nil)
+	s.webhook("https://one.example/hook", "", true)
+	b := newTab(t, 1280)
+	b.open(s.URL + "/")
+	b.see("No API keys yet")
+	b.click("link", "Webhooks")
+	b.see("No deliveries yet")
+	for _, u := range b.requested() {
+		if !strings.HasPrefix(u, s.URL+"/") {
+			t.Errorf("the page asked for %s", u)
+		}
+	}
+
+	evil := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true, Answer: func(r *harness.Received) harness.Answer {
+		if r.Path == "/frame" {
+			return harness.Answer{Status: 200, Header: map[string]string{"Content-Type": "text/html"}, Body: []byte("<iframe src='" + s.URL + "/'></iframe>")}
+		}
+		return harness.Answer{Status: 200, Header: map[string]string{"Content-Type": "text/html"}, Body: []byte("<p>evil</p>")}
+	}})
+	other := newTab(t, 800)
+	other.expect("") // whatever the browser says of what it stopped
+	other.open(evil.URL() + "/")
+	attempts := map[string]string{
+		"json":   `fetch(%q, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{"name":"evil"}'})`,
+		"simple": `fetch(%q, {method: 'POST', mode: 'no-cors', headers: {'Content-Type': 'text/plain'}, body: '{"name":"evil"}'})`,
+		"read":   `fetch(%q).then((r) => { if (r.ok) throw new Error('was read') })`,
+	}
+	for name, attempt := range attempts {
+		got := eval[string](other, fmt.Sprintf(attempt, s.URL+"/api/keys")+".then(() => 'answered', (e) => String(e))")
+		if name != "simple" && !strings.Contains(got, "Failed to fetch") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	eval[bool](other, `(() => { const f = document.createElement('form'); f.method = 'post'; f.enctype = 'text/plain'; f.action = `+quote(s.URL+"/api/keys")+
+		`; const i = document.createElement('input'); i.name = '{"name":"evil","x":"'; i.value = '"}'; f.append(i); document.body.append(f); f.submit(); return true })()`)
+	other.see("cross_origin")
+	page, err := s.Keys.List(t.Context(), org, 10, "")
+	if err != nil || len(page.Items) != 0 {
+		t.Errorf("%d keys were made, %v", len(page.Items), err)
+	}
+	other.open(evil.URL() + "/frame")
+	if got := eval[int](other, "(() => { try { return frames[0].document.querySelectorAll('nav').length } catch { return 0 } })()"); got != 0 {
+		t.Error("another site embeds the page")
+	}
+	for _, u := range []string{"/", "/assets/app.js", "/api/keys"} {
+		resp, err := http.Get(s.URL + u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("%s has the policy %q", u, csp)
+		}
+	}
+}
+
+// A script that finds its way into the page's markup is not run.
+func TestPolicyStopsInlineScript(t *testing.T) {
+	s := newSite(t, nil)
+	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(w, r)
+		if r.URL.Path == "/" {
+			_, _ = w.Write([]byte("<script>document.title = 'owned'</script>"))
+		}
+	})
+	b := newTab(t, 1280)
+	b.expect("Content Security Policy")
+	b.open(s.URL + "/")
+	b.see("No API keys yet")
+	if title := eval[string](b, "document.title"); title == "owned" {
+		t.Error("an inline script ran")
+	}
+}
