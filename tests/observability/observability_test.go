@@ -57,3 +57,10 @@ func run(dir, program string, args ...string) (string, error) {
 	err := cmd.Run()
 	return out.String(), err
 }
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
