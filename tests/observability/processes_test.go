@@ -1,6 +1,8 @@
 package observability
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,6 +25,7 @@ type processes struct {
 	key                             string
 	gatewayMetrics, dispatchMetrics string
 	gatewayReady, dispatchReady     string
+	listen                          string // the companion's address
 	ports                           struct{ site, status, upstream int }
 }
 
@@ -104,7 +107,14 @@ http://:%d {
 // startDispatch starts the companion.
 func (p *processes) startDispatch(t *testing.T) {
 	t.Helper()
-	listen := harness.FreeAddr(t)
+	p.listen = harness.FreeAddr(t)
+	p.restartDispatch(t)
+}
+
+// restartDispatch starts another companion in place of one that ended.
+func (p *processes) restartDispatch(t *testing.T) {
+	t.Helper()
+	listen := p.listen
 	p.dispatchMetrics, p.dispatchReady = "http://"+listen+"/metrics", "http://"+listen+"/readyz"
 	p.dispatch = harness.StartGateway(t, harness.GatewayOptions{
 		Args: []string{
@@ -114,6 +124,12 @@ func (p *processes) startDispatch(t *testing.T) {
 		Env:   p.env(),
 		Ready: "http://" + listen + "/livez",
 	})
+}
+
+// sha256Hex is how a key is named in Redis.
+func sha256Hex(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
 }
 
 // get sends a request with a key, none where empty, and returns the status.
