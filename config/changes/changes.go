@@ -50,6 +50,7 @@ type Handler interface {
 type Follower struct {
 	store  *store.Store
 	logger *slog.Logger
+	block  time.Duration // Block, but for tests
 
 	mu       sync.Mutex // held while handlers are called
 	handlers map[*subscription]Handler
@@ -67,7 +68,7 @@ type subscription struct{ _ byte } // not empty, so that each has an address of 
 
 // New returns a Follower; Run makes it follow.
 func New(st *store.Store, logger *slog.Logger) *Follower {
-	return &Follower{store: st, logger: logger, handlers: map[*subscription]Handler{}}
+	return &Follower{store: st, logger: logger, block: block, handlers: map[*subscription]Handler{}}
 }
 
 // Subscribe adds a handler until cancel is called; after cancel returned, the handler is called no more. What the handler reads from Redis

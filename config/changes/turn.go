@@ -21,7 +21,7 @@ func (f *Follower) turn(ctx context.Context) error {
 	}
 	wait, limit := time.Duration(-1), quickDeadline // after a reconnect: catch up, and prove at once
 	if f.connected {
-		wait, limit = block, readDeadline
+		wait, limit = f.block, readDeadline
 	}
 	// Not ctx's cancellation: go-redis would not heed it while Redis waits, and the connection is of more use whole.
 	asked, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
