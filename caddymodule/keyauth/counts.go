@@ -63,9 +63,11 @@ if silence > 0 then
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
     local heard = string.sub(all[i], 1, 2) == 'p:' and tonumber(string.match(all[i + 1], ' (%d+)$'))
-    if heard and now - heard > silence then redis.call('HDEL', key, all[i]) end
-  end
-end
+    if heard and now - heard > silence then
+      redis.call('HDEL', key, all[i])
+    end -- if
+  end -- for
+end -- if
 return 1
 `)
 

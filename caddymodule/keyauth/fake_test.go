@@ -17,7 +17,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Where every dial failed, go-redis dials on in a goroutine that notices the end of its pool within a second only.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 var names = store.NewNames(store.DefaultPrefix)
 
@@ -223,3 +226,6 @@ func (f *fixture) heldIDs() []string {
 	slices.Sort(ids)
 	return ids
 }
+
+// hashOf is the sha256 hex of the test key for a name.
+func hashOf(name string) string { return config.HashKey(testKey(name)) }

@@ -63,7 +63,7 @@ func startOn(t *testing.T, url string, o Options) *process {
 	a := New(st, o)
 	announced := &sync.Map{}
 	follower.Subscribe(watched{a, announced})
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { follower.Run(ctx) })
 	running.Go(func() { a.Run(ctx) })
@@ -72,7 +72,7 @@ func startOn(t *testing.T, url string, o Options) *process {
 		once.Do(func() {
 			cancel()
 			running.Wait()
-			stop, done := context.WithTimeout(context.Background(), 5*time.Second)
+			stop, done := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
 			defer done()
 			a.Stop(stop)
 			_ = st.Close()
