@@ -236,3 +236,14 @@ func counter(t *testing.T, name, label, value string) float64 {
 	t.Fatalf("there is no metric %s{%s=%q}", name, label, value)
 	return 0
 }
+
+// await receives from a channel, within reason.
+func await[T any](t *testing.T, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(20 * time.Second):
+		t.Fatal("waited for 20 s")
+	}
+	return v
+}

@@ -125,7 +125,7 @@ func TestReloadKeepsCacheCountsAndRequests(t *testing.T) {
 	}))
 	t.Cleanup(slow.Close)
 	addr := harness.FreeAddr(t)
-	slowly := fmt.Sprintf("{\nadmin off\n}\nhttp://%s {\ntenzo_auth\nreverse_proxy /slow %s\nrespond before\n}", addr, slow.Listener.Addr())
+	slowly := fmt.Sprintf("{\nadmin off\n}\nhttp://%s {\ntenzo_auth\nreverse_proxy /slow %s\nrespond / before\n}", addr, slow.Listener.Addr())
 	load(t, slowly)
 	c := client(t)
 	if _, body := get(t, c, "http://"+addr, key.Secret); body != "before" {
@@ -144,14 +144,14 @@ func TestReloadKeepsCacheCountsAndRequests(t *testing.T) {
 		response, body := get(t, client(t), "http://"+addr+"/slow", key.Secret)
 		answered <- answer{response.StatusCode, body}
 	}()
-	<-entered
+	await(t, entered)
 	load(t, site(addr, "between", "keys {\ncache_size 50\n}"))
 	load(t, site(addr, "after", ""))
 	if response, body := get(t, client(t), "http://"+addr, key.Secret); response.StatusCode != 200 || body != "after" {
 		t.Errorf("after the reloads answered %s %q", response.Status, body)
 	}
 	close(proceed)
-	if a := <-answered; a.status != 200 || a.body != "slow" {
+	if a := await(t, answered); a.status != 200 || a.body != "slow" {
 		t.Errorf("the request under way ended with %d %q", a.status, a.body)
 	}
 
