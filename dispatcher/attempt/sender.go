@@ -24,8 +24,8 @@ const DefaultTimeout = 30 * time.Second
 
 // Bounds of what is kept.
 const (
-	maxIdle        = 2048             // kept connections
-	maxIdleAHost   = 256              // of one host: many organizations may receive through one service
+	maxIdle        = 4096             // kept connections: as many as there are attempts in flight by default
+	maxIdleAHost   = 2048             // of one host: many organizations may receive through one service
 	idleTimeout    = 60 * time.Second // of a kept connection
 	maxHeaderBytes = 64 << 10         // of an answer
 	keptSessions   = 1024             // TLS sessions to resume
