@@ -28,6 +28,9 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 	w := m.watch(t)
 
 	s.traffic(t, 8*time.Second)
+	for range 300 { // of verdicts from the cache, a sample is measured
+		p.get(t, p.key)
+	}
 	s.changeKeys(t)
 	s.loseEvent(t)
 	s.breakConfiguration(t, w)
@@ -41,7 +44,7 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 
 	for _, alert := range []string{
 		"TenzoProcessDown", "TenzoReloadFailed", "TenzoRequestsUnavailable", "TenzoManyRefusals", "TenzoUnknownKeyFlood", "TenzoWebhookBooksDiffer",
-		"TenzoRedisFailingCommands", "TenzoWebhookAttemptsFailing", "TenzoWebhookEventsDying",
+		"TenzoWebhookAttemptsFailing", "TenzoWebhookEventsDying",
 	} {
 		w.await(t, 5*time.Second, alert, "pending", "firing")
 	}
