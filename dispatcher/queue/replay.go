@@ -161,7 +161,7 @@ func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next s
 			return nil, "", 0, err
 		}
 		begun = ms(now)
-	case !ok || num(begun) == 0 || !strings.HasPrefix(last, r.Org) || !strings.Contains(last, "/"):
+	case !ok || num(begun) == 0 || !strings.Contains(last, "/") || r.Org != "" && !strings.HasPrefix(last, r.Org+"/"):
 		return nil, "", 0, errCursor
 	default:
 		low = "(" + last
