@@ -117,5 +117,5 @@ func (a *Auth) WebhookChanged(string, time.Time) {}
 // Gap makes every record that was read before be read again before its next use. It implements changes.Handler.
 func (a *Auth) Gap() {
 	a.epoch.Add(1)
-	a.breaker.close() // the follower speaks of a gap when it has Redis before it again: ask, rather than believe that it is still down
+	a.breakers.closeAll() // the follower speaks of a gap when it has Redis before it again: ask, rather than believe that it is still down
 }

@@ -86,7 +86,7 @@ type Auth struct {
 
 	desks      [desks]desk
 	places     chan struct{} // holds one for each request that reads
-	breaker    breaker
+	breakers   breakers
 	limiter    *limiter
 	usage      *usage
 	badRecords *rate.Limiter // how often a damaged record is worth a line
@@ -130,6 +130,7 @@ func settingsOf(o Options) *settings {
 // New returns an Auth over st. It never dials. Run must run for as long as requests come.
 func New(st *store.Store, o Options) *Auth {
 	a := newAuth(st, &redisCounts{client: st.Client(), names: st.Names()}, st.Names(), o, nil)
+	a.breakers.cluster = st.Cluster()
 	onDial(st.Client(), a.usage.suspect)
 	return a
 }
@@ -150,7 +151,7 @@ func newAuth(r reader, counts counts, names store.Names, o Options, readClock fu
 		reader: r, names: names, logger: o.Logger, metrics: o.Metrics, clock: c, provenAt: o.ProvenAt, started: time.Now(),
 		refused:    newSpace[refusedKey](maxRefused),
 		places:     make(chan struct{}, maxReads),
-		breaker:    breaker{woken: make(chan struct{}, 1)},
+		breakers:   breakers{woken: make(chan struct{}, 1)},
 		limiter:    newLimiter(c),
 		usage:      newUsage(counts, o.Logger, o.Metrics),
 		badRecords: rate.NewLimiter(1, 10),

@@ -97,7 +97,8 @@ func (a *Auth) lookUp(ctx context.Context, d digest, clientIP string, began inst
 	if r, ok := a.refused.get(&d); ok && r.epoch == a.epoch.Load() && began.since(r.read) < refusedFor {
 		return Verdict{Refusal: r.refusal}, sourceNegative
 	}
-	if a.breaker.open(began) {
+	name := a.keyName(&d)
+	if a.breakers.of(name).open(began) {
 		return a.withoutRedis(&d), sourceShared
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
@@ -117,7 +118,7 @@ func (a *Auth) lookUp(ctx context.Context, d digest, clientIP string, began inst
 		lane.leave(false)
 		return a.await(ctx, &d, f), sourceShared
 	}
-	ans := a.fly(ctx, &d, f)
+	ans := a.fly(ctx, &d, name, f)
 	lane.leave(ans.refusal == refuseUnknown)
 	return a.settle(&d, ans), sourceRedis
 }
@@ -165,7 +166,7 @@ func (a *Auth) withoutRedis(d *digest) Verdict {
 }
 
 // fly makes the read f and concludes it. It reads on where the request's client is gone: others may be waiting.
-func (a *Auth) fly(ctx context.Context, d *digest, f *flight) (ans answer) {
+func (a *Auth) fly(ctx context.Context, d *digest, name string, f *flight) (ans answer) {
 	ans = answer{refusal: refuseUnavailable}
 	defer func() { a.conclude(d, f, ans) }()
 	deadline, _ := ctx.Deadline()
@@ -179,14 +180,13 @@ func (a *Auth) fly(ctx context.Context, d *digest, f *flight) (ans answer) {
 	case <-place.C:
 		return ans
 	}
-	name := a.keyName(d)
 	before := a.clock.now()
 	h := a.reader.ReadHashes(ctx, name)[0]
 	if unanswered(h.Err) && time.Until(deadline) > readTime {
 		before = a.clock.now() // a connection that broke while it lay idle says nothing about the next one
 		h = a.reader.ReadHashes(ctx, name)[0]
 	}
-	a.breaker.note(unanswered(h.Err), a.clock.now())
+	a.breakers.note(name, unanswered(h.Err), a.clock.now())
 	return a.judge(*d, h, before, f.epoch)
 }
 
