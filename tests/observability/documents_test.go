@@ -1,0 +1,101 @@
+package observability
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+var (
+	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading     = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	fenced      = regexp.MustCompile("(?s)```.*?```")
+)
+
+// documents are the README and every document under config/docs, without their snippets.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, path := range append(glob(t, inConfig(t, "docs", "*.md")), filepath.Join(harness.Root(t), "README.md")) {
+		all[path] = fenced.ReplaceAllString(read(t, path), "")
+	}
+	return all
+}
+
+// anchors are those that GitHub gives a document's headings.
+func anchors(text string) []string {
+	var all []string
+	for _, h := range heading.FindAllStringSubmatch(text, -1) {
+		all = append(all, strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(h[1])), ""), " ", "-"))
+	}
+	return all
+}
+
+// Links between documents lead to files and headings that are there.
+func TestDocumentsLinkToWhatIsThere(t *testing.T) {
+	all := documents(t)
+	for path, text := range all {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := path
+			if target != "" {
+				file = filepath.Join(filepath.Dir(path), target)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s links to %s, which is not there", filepath.Base(path), m[1])
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(all[file]), anchor) {
+				t.Errorf("%s links to %s, where there is no such heading", filepath.Base(path), m[1])
+			}
+		}
+	}
+}
+
+// Every document is reachable from the README or from another document.
+func TestDocumentsAreLinkedTo(t *testing.T) {
+	all := documents(t)
+	for path := range all {
+		linked := filepath.Base(path) == "README.md"
+		for other, text := range all {
+			linked = linked || other != path && strings.Contains(text, filepath.Base(path))
+		}
+		if !linked {
+			t.Errorf("nothing links to %s", filepath.Base(path))
+		}
+	}
+}
+
+// Private names in Redis that documents tell operators to look at are those that the code uses.
+func TestDocumentsNameWhatStandsInRedis(t *testing.T) {
+	code := read(t, inConfig(t, "store", "names.go"))
+	for _, path := range glob(t, inConfig(t, "docs", "*.md")) {
+		for _, m := range regexp.MustCompile(`\{tenzo:events\}:([a-z-]+)`).FindAllStringSubmatch(read(t, path), -1) {
+			if !strings.Contains(code, `n.slot + "`+m[1]+`"`) {
+				t.Errorf("%s names %s, which the code does not", filepath.Base(path), m[0])
+			}
+		}
+	}
+}
+
+// A runbook says what an alert means, what customers notice, what to check and what to do.
+func TestRunbooksSayWhatToDo(t *testing.T) {
+	text := read(t, inConfig(t, "docs", "runbooks.md"))
+	for _, section := range strings.Split(text, "\n## ")[1:] {
+		name, body, _ := strings.Cut(section, "\n")
+		for _, part := range []string{"**Means.**", "**Customers notice**", "**Check", "**Do.**"} {
+			if !strings.Contains(strings.ReplaceAll(body, "**Check and do**", "**Check **Do.**"), part) {
+				t.Errorf("the runbook of %s lacks %s", name, part)
+			}
+		}
+	}
+}
