@@ -496,20 +496,17 @@ func TestRevokeInAFullCluster(t *testing.T) {
 		made = append(made, k)
 	}
 	client := c.Client(t)
-	full := func() bool {
-		for i := range 300 { // over all shards
-			if !store.IsOOM(client.Set(ctx(t), fmt.Sprint("probe:", i), strings.Repeat("x", 2048), 0).Err()) {
-				return false
+	for size := 1 << 14; size > 0; size /= 8 { // the smaller, the closer to the limit
+		text := strings.Repeat("x", size)
+		for round, full := 0, false; !full; round++ {
+			full = true
+			for i := range 60 { // over all shards
+				err := client.Set(ctx(t), fmt.Sprint("fill:", size, ":", round, ":", i), text, 0).Err()
+				full = full && store.IsOOM(err)
 			}
-		}
-		return true
-	}
-	for i := 0; !full(); i++ {
-		if i > 100 {
-			t.Fatal("the cluster never got full")
-		}
-		for j := range 300 {
-			client.Set(ctx(t), fmt.Sprint("fill:", i, ":", j), strings.Repeat("x", 1<<14), 0)
+			if round > 1000 {
+				t.Fatal("the cluster never got full")
+			}
 		}
 	}
 	for _, k := range made {
