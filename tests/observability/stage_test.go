@@ -1,0 +1,234 @@
+package observability
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// answerByPath is the receiver's script.
+func answerByPath(r *harness.Received) harness.Answer {
+	switch {
+	case strings.HasPrefix(r.Path, "/fails"):
+		return harness.Answer{Status: http.StatusInternalServerError}
+	case strings.HasPrefix(r.Path, "/moved"):
+		return harness.Answer{Redirect: "https://example.com/"}
+	case strings.HasPrefix(r.Path, "/hangs"):
+		return harness.Answer{Hang: true}
+	}
+	return harness.Answer{}
+}
+
+// stage is where the traffic and the trouble come from.
+type stage struct {
+	p   *processes
+	rdb *redis.Client
+	n   int // events published
+	// keys of every kind
+	revoked, expired, invalid string
+}
+
+// newStage sets up organizations whose endpoints answer differently, and keys of every kind.
+func newStage(t *testing.T, p *processes) *stage {
+	t.Helper()
+	s := &stage{p: p, rdb: p.redis.Client(t)}
+	for org, path := range map[string]string{"acme": "/ok", "failing": "/fails", "moved": "/moved", "hanging": "/hangs"} {
+		s.webhook(t, org, p.receiver.URL()+path, "1")
+	}
+	s.webhook(t, "blocked", "https://10.1.2.3/", "1")
+	s.webhook(t, "inactive", p.receiver.URL(), "0")
+
+	s.revoked, s.expired, s.invalid = p.createKey(t), p.createKey(t), p.createKey(t)
+	s.editKey(t, s.revoked, "revoked_at", "2026-01-01T00:00:00Z")
+	s.editKey(t, s.expired, "expires_at", "2026-01-01T00:00:00Z")
+	s.editKey(t, s.invalid, "expires_at", "one day")
+	return s
+}
+
+func (s *stage) do(t *testing.T, args ...any) {
+	t.Helper()
+	if err := s.rdb.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+}
+
+func (s *stage) webhook(t *testing.T, org, url, active string) {
+	t.Helper()
+	s.do(t, "HSET", "tenzo:webhook:"+org, "url", url, "secret", "s3cret", "active", active)
+	s.do(t, "XADD", "tenzo:changes", "*", "webhook", org)
+}
+
+func (s *stage) editKey(t *testing.T, key, field, value string) {
+	t.Helper()
+	hash := sha256Hex(key)
+	s.do(t, "HSET", "tenzo:key:"+hash, field, value)
+	s.do(t, "XADD", "tenzo:changes", "*", "key", hash)
+}
+
+// publish adds an event; an outage is no error.
+func (s *stage) publish(ctx context.Context, org, event, payload string) {
+	s.n++
+	_ = s.rdb.XAdd(ctx, &redis.XAddArgs{Stream: "tenzo:events", Values: []any{
+		"event", event, "org_id", org, "id", fmt.Sprint("event-", s.n), "payload", payload,
+	}}).Err()
+}
+
+func (s *stage) publishAll(ctx context.Context) {
+	interview := fmt.Sprintf(`{"call_id":"call-%d"}`, s.n)
+	note := fmt.Sprintf(`{"noteId":"note-%d","meeting":{"type":"intake"}}`, s.n)
+	for _, org := range []string{"acme", "acme", "failing", "moved", "blocked", "inactive"} {
+		s.publish(ctx, org, "interview.results", interview)
+		s.publish(ctx, org, "note.finalized", note)
+	}
+	s.publish(ctx, "failing", "note.finalized", note)
+	s.publish(ctx, "failing", "note.finalized", note)
+	s.publish(ctx, "acme", passedEvent, `{}`)
+	s.publish(ctx, "acme", "candidate.fired", `{}`)
+	s.n--
+	s.publish(ctx, "acme", "candidate.fired", `{}`) // a duplicate, or freed already
+	s.n -= 4
+	s.publish(ctx, "acme", "note.finalized", note)
+	s.n += 3
+}
+
+// traffic sends requests of every kind and publishes events for a while.
+func (s *stage) traffic(t *testing.T, span time.Duration) {
+	t.Helper()
+	end := time.Now().Add(span)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for time.Now().Before(end) {
+		s.publishAll(t.Context())
+		for _, key := range []string{s.p.key, s.p.key, "", "nonsense", s.revoked, s.expired, s.invalid, "tenzo_pk_unknownunknown0123456789"} {
+			s.p.get(t, key)
+		}
+		<-tick.C
+	}
+}
+
+// changeKeys announces changes of a key in use.
+func (s *stage) changeKeys(t *testing.T) {
+	t.Helper()
+	for range 5 {
+		s.editKey(t, s.p.key, "name", "renamed")
+		s.p.get(t, s.p.key)
+	}
+}
+
+// loseEvent deletes an event that nobody has seen.
+func (s *stage) loseEvent(t *testing.T) {
+	t.Helper()
+	const lose = `return redis.call('XDEL', KEYS[1], redis.call('XADD', KEYS[1], '*', 'event', 'note.finalized', 'org_id', 'acme', 'payload', '{}'))`
+	if err := s.rdb.Eval(t.Context(), lose, []string{"tenzo:events"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) breakConfiguration(t *testing.T, w *watch) {
+	t.Helper()
+	good := s.p.caddyfile()
+	if err := s.p.gateway.Reload(strings.Replace(good, "timeout 5s", "timeout -5s", 1)); err == nil {
+		t.Error("a broken configuration was taken")
+	}
+	if err := s.p.gateway.Reload(strings.Replace(good, "127.0.0.0/8", "127.0.0.0/8\n\t\t\ttimeout 5m", 1)); err == nil {
+		t.Error("a broken configuration was taken")
+	}
+	// One that fails only when it is loaded, as a broken one may.
+	if err := s.p.gateway.Reload(strings.Replace(good, s.p.receiver.CAFile(), "/nonexistent/ca.pem", 1)); err == nil {
+		t.Error("a configuration with a missing file was taken")
+	}
+	w.await(t, 10*time.Second, "TenzoReloadFailed", "pending", "firing")
+	if err := s.p.gateway.Reload(good); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fillRedis leaves Redis no room while deliveries fail and are logged.
+func (s *stage) fillRedis(t *testing.T, w *watch) {
+	t.Helper()
+	for range 10 {
+		s.publish(t.Context(), "failing", "note.finalized", `{"noteId":"n","meeting":{"type":"intake"}}`)
+	}
+	s.do(t, "CONFIG", "SET", "maxmemory", "1")
+	w.await(t, 15*time.Second, "TenzoRedisFull", "firing")
+	s.do(t, "CONFIG", "SET", "maxmemory", "0")
+}
+
+// killDispatcher kills the companion while receivers keep it waiting, and starts another in its place.
+func (s *stage) killDispatcher(t *testing.T, w *watch) {
+	t.Helper()
+	held := func() error {
+		families, _, err := tryScrape(s.p.dispatchMetrics)
+		if err != nil {
+			return err
+		}
+		s.publish(t.Context(), "hanging", "note.finalized", `{"noteId":"n","meeting":{"type":"intake"}}`)
+		if n := families["tenzo_webhook_in_flight"].GetMetric()[0].GetGauge().GetValue(); n == 0 {
+			return fmt.Errorf("the companion holds nothing")
+		}
+		return nil
+	}
+	harness.Eventually(t, 15*time.Second, held)
+	s.p.dispatch.Kill()
+	w.await(t, 5*time.Second, "TenzoProcessDown", "pending")
+	s.p.restartDispatch(t)
+}
+
+// floodUnknownKeys tries unknown keys until well beyond the allowance.
+func (s *stage) floodUnknownKeys(t *testing.T) {
+	t.Helper()
+	var work sync.WaitGroup
+	for i := range 4 {
+		work.Go(func() {
+			for j := range 200 {
+				s.p.get(t, fmt.Sprintf("tenzo_pk_unknownunknown%010d", i*1000+j))
+			}
+		})
+	}
+	work.Wait()
+}
+
+// outage kills Redis for as long as it takes to wake somebody. A key that is held goes on working, one that is not gets 503.
+func (s *stage) outage(t *testing.T, w *watch) {
+	t.Helper()
+	fresh := s.p.createKey(t)
+	if status := s.p.get(t, s.p.key); status != http.StatusOK {
+		t.Errorf("before the outage a good key is answered %d", status)
+	}
+	s.p.redis.Kill()
+	began := time.Now()
+	if status := s.p.get(t, s.p.key); status != http.StatusOK {
+		t.Errorf("at the start of the outage a held key is answered %d", status)
+	}
+	if status := s.p.get(t, fresh); status != http.StatusServiceUnavailable {
+		t.Errorf("in the outage a key that is not held is answered %d", status)
+	}
+	w.await(t, 8*time.Second, "TenzoRedisDown", "pending")
+	for time.Since(began) < 20*time.Second {
+		s.p.get(t, fresh)
+	}
+	w.await(t, 20*time.Second, "TenzoRedisDown", "firing")
+	w.await(t, 15*time.Second, "TenzoRevocationsStale", "pending", "firing")
+	s.p.redis.Start()
+	harness.Eventually(t, 10*time.Second, func() error {
+		if status := s.p.get(t, fresh); status != http.StatusOK {
+			return fmt.Errorf("after the outage a good key is answered %d", status)
+		}
+		return nil
+	})
+}
+
+func (s *stage) loseMarker(t *testing.T, w *watch) {
+	t.Helper()
+	s.do(t, "DEL", "tenzo:schema")
+	w.await(t, 8*time.Second, "TenzoRedisNotInitialized", "pending")
+	s.do(t, "SET", "tenzo:schema", "1")
+}
