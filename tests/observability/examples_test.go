@@ -75,7 +75,7 @@ func TestSystemdUnitsAreValid(t *testing.T) {
 		if out, err := run(dir, "systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", here); err != nil {
 			t.Errorf("%s is more exposed than 2.0: %v\n%s", filepath.Base(path), err, out)
 		}
-		for _, line := range strings.SplitSeq(unit, "\n") {
+		for line := range strings.SplitSeq(unit, "\n") {
 			if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
 				checkFlags(t, strings.Fields(command)[1:])
 			}
