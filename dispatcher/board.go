@@ -1,12 +1,9 @@
 package dispatcher
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // How an endpoint is judged.
@@ -18,56 +15,12 @@ const (
 	endpointIdle   = 10 * time.Minute
 )
 
-// job is one event held in memory. Its fields belong to whoever has it: the intake, then its runner, then the committer.
-type job struct {
-	queue.Taken
-	size     int64
-	body     []byte // the public payload, once projected
-	endpoint *endpoint
-	work     context.Context // of its runner; set before it starts
-	retry    bool            // came from the retries: bounded apart from first attempts
-
-	started time.Time // guarded by board.mu: when the attempt in flight began; zero between attempts
-}
-
-// endpoint is one organization's endpoint. Guarded by board.mu.
-type endpoint struct {
-	org       string
-	host      *host
-	limit     int    // attempts in flight at most: starts low, doubles with success up to endpoint_concurrency, halves with failure
-	running   []*job // have a slot
-	waiting   []*job // wait in memory; empty for suspects
-	proven    bool   // the last attempt that ended was answered in good time and acknowledged
-	fails     int    // failed attempts in a row
-	suspect   bool   // known to be slow or failing
-	counted   int    // how many of its jobs are counted on the board, as what it was then
-	countedAs class
-	parked    bool // has parked events in Redis, as far as known here
-	used      time.Time
-}
-
-// class is the standing under which an endpoint's jobs are counted.
-type class int
-
-const (
-	asProven class = iota
-	asUnproven
-	asSuspect
-)
-
-// host is what endpoints of many organizations may share. Only failures to connect count against it.
-type host struct {
-	name  string
-	fails int // failures to connect in a row
-	used  time.Time
-}
-
 // board is everything that a session holds in memory, and who may have how much of it.
 //
 // Invariants: every event held is in jobs exactly once, from before its endpoint knows it until its last step is committed; neither
-// len(jobs) exceeds max, nor bytes maxBytes. Endpoints that are suspect or unproven hold at most half of max together, suspects alone
-// never start an attempt beyond three eighths, so that an unproven one finds room to prove itself; those in good standing have the
-// rest to themselves. What an endpoint cannot take is parked in Redis.
+// len(jobs) exceeds max, nor bytes maxBytes. Attempts to endpoints that are suspect or unproven are at most half of max together;
+// suspects start none beyond three eighths, so that an unproven one finds room to prove itself; suspects have nothing waiting in
+// memory, unproven ones little. Those in good standing have the rest to themselves. What an endpoint cannot take is parked in Redis.
 type board struct {
 	mu          sync.Mutex
 	max         int
@@ -78,7 +31,7 @@ type board struct {
 	bytes     int64
 	retries   int    // jobs with retry set
 	waiting   int    // jobs waiting in memory, over all endpoints
-	held      [3]int // jobs running or waiting, by the class of their endpoint
+	held      [3]int // jobs running, by the class of their endpoint
 	endpoints map[string]*endpoint
 	hosts     map[string]*host
 	ready     map[string]struct{} // organizations with parked events and room
@@ -91,9 +44,6 @@ func newBoard(o Options) *board {
 		jobs: map[string]*job{}, endpoints: map[string]*endpoint{}, hosts: map[string]*host{}, ready: map[string]struct{}{},
 	}
 }
-
-// overhead is what an event costs beside its payload: the structs, a goroutine's stack, a request's buffers.
-const overhead = 8 << 10
 
 // room says how many events, with how many bytes of payload, may be taken.
 func (b *board) room() (n int, bytes int64, retries int) {
@@ -131,7 +81,7 @@ func (b *board) admit(j *job) verdict {
 		e.running = append(e.running, j)
 		b.count(e)
 		return start
-	case b.mayWait(e):
+	case b.mayWait(e) > 0:
 		e.waiting = append(e.waiting, j)
 		b.waiting++
 		b.count(e)
@@ -145,7 +95,7 @@ func (b *board) endpoint(org string) *endpoint {
 	e := b.endpoints[org]
 	if e == nil {
 		e = &endpoint{org: org, limit: min(startLimit, b.concurrency), used: time.Now()}
-		if b.held[asSuspect] > b.max/8 {
+		if b.held[asSuspect]+b.held[asUnproven] > b.max/8 {
 			e.limit = 1
 		}
 		b.endpoints[org] = e
@@ -167,18 +117,28 @@ func (b *board) hasSlot(e *endpoint) bool {
 	return true
 }
 
-// mayWait says whether an event may wait in memory for its endpoint.
-func (b *board) mayWait(e *endpoint) bool {
-	if e.suspect || len(e.waiting) >= queuePerSlot*e.limit || b.waiting >= b.max/2 {
-		return false
+// mayWait says how many more events may wait in memory for an endpoint.
+func (b *board) mayWait(e *endpoint) int {
+	switch {
+	case e.suspect:
+		return 0
+	case !e.proven:
+		return min(queuePerSlot-len(e.waiting), b.max/8-b.waiting)
 	}
-	return e.proven || b.held[asSuspect]+b.held[asUnproven] < max(b.max/2, 1)
+	return min(queuePerSlot*e.limit-len(e.waiting), b.max/2-b.waiting)
+}
+
+// crowded says whether a retry at once should rather give up its slot: its endpoint is a suspect, and suspects have their share.
+func (b *board) crowded(j *job) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return j.endpoint.suspect && b.held[asSuspect] > b.max*3/8
 }
 
 // count keeps suspects and unproven right after a change of e: what was counted is taken back as what it was counted.
 func (b *board) count(e *endpoint) {
 	b.held[e.countedAs] -= e.counted
-	e.counted = len(e.running) + len(e.waiting)
+	e.counted = len(e.running)
 	switch {
 	case e.suspect:
 		e.countedAs = asSuspect
@@ -213,8 +173,11 @@ const (
 	recovered
 )
 
-// failsToTell is how many failed attempts in a row make a log line.
-const failsToTell = 5
+// How many failed attempts in a row make a log line, and how often one endpoint may.
+const (
+	failsToTell = 5
+	tellEvery   = time.Minute
+)
 
 // end notes how an attempt ended.
 func (b *board) end(j *job, acknowledged, connectFailed bool) standing {
@@ -230,7 +193,6 @@ func (b *board) end(j *job, acknowledged, connectFailed bool) standing {
 			e.host.fails = 0
 		}
 	}
-	was := e.fails
 	if acknowledged {
 		e.fails = 0
 		e.proven = took < slowAfter
@@ -241,9 +203,11 @@ func (b *board) end(j *job, acknowledged, connectFailed bool) standing {
 	}
 	b.judge(e)
 	switch {
-	case acknowledged && was >= failsToTell:
+	case acknowledged && e.told:
+		e.told = false
 		return recovered
-	case e.fails == failsToTell && was == failsToTell-1:
+	case e.fails >= failsToTell && !e.told && time.Since(e.toldAt) > tellEvery:
+		e.told, e.toldAt = true, time.Now()
 		return failing
 	}
 	return unchanged
@@ -300,10 +264,7 @@ func (b *board) roomFor(e *endpoint) int {
 	if b.hasSlot(e) {
 		n = e.limit - len(e.running) - len(e.waiting)
 	}
-	if !e.suspect && b.mayWait(e) {
-		n += queuePerSlot*e.limit - len(e.waiting)
-	}
-	return max(n, 0)
+	return max(n, 0) + max(b.mayWait(e), 0)
 }
 
 // drop forgets an event whose last step is committed, or which is no longer held.

@@ -54,6 +54,9 @@ type Dispatcher struct {
 	endGrace context.CancelFunc
 	done     chan struct{} // closed: Run has ended
 	result   error         // of the last session, written before done is closed
+
+	mu      sync.Mutex
+	session *session // the one that serves
 }
 
 // New prepares a dispatcher over st; settings are kept fresh through follower, which its owner runs. Nothing is dialled before Run,
@@ -102,7 +105,11 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	defer keeper.Wait()
 	defer stopKeeping()
 	for {
-		d.result = newSession(d).serve(d.stop, d.grace)
+		s := newSession(d)
+		d.mu.Lock()
+		d.session = s
+		d.mu.Unlock()
+		d.result = s.serve(d.stop, d.grace)
 		select {
 		case <-d.stop:
 			return

@@ -57,7 +57,7 @@ func (s *session) run(ctx context.Context, j *job) {
 			return
 		}
 		delay := s.d.options.RetryBackoff[j.Attempts-1]
-		if delay > 0 || s.draining() {
+		if delay > 0 || s.draining() || s.board.crowded(j) {
 			s.later(j, delay, delivery)
 			return
 		}

@@ -1,0 +1,405 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// publishMany publishes n events for each organization.
+func (e *env) publishMany(n int, orgs ...string) {
+	e.t.Helper()
+	for _, org := range orgs {
+		for i := range n {
+			e.publish(org, fmt.Sprint("e", i))
+		}
+	}
+}
+
+// everyOnce checks that each event came at least once, and how many came again at most.
+func (e *env) everyOnce(n *endpoints, org string, events, again int) {
+	e.t.Helper()
+	twice := 0
+	for i := range events {
+		switch c := n.count(org, fmt.Sprint("e", i)); {
+		case c == 0:
+			e.t.Errorf("event %d of %s was never sent", i, org)
+		case c > 1:
+			twice += c - 1
+		}
+	}
+	if twice > again {
+		e.t.Errorf("%d requests of %s were repeats, %d allowed", twice, org, again)
+	}
+}
+
+// held waits until as many entries are held by whatever process.
+func (e *env) held(want int) {
+	e.t.Helper()
+	harness.Eventually(e.t, 10*time.Second, func() error {
+		n := 0
+		for _, k := range e.raw.Keys(e.t.Context(), "{tenzo:events}:held:*").Val() {
+			n += int(e.raw.HLen(e.t.Context(), k).Val())
+		}
+		if n != want {
+			return fmt.Errorf("%d entries are held, want %d", n, want)
+		}
+		return nil
+	})
+}
+
+// A process that Redis hears no more of loses its work to another within 15 s, and begins afresh when it is back.
+func TestTakeover(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	proxy := harness.StartProxy(t, e.redis.Addr())
+	first, second := newEndpoints(), newEndpoints()
+	first.set("a", hangs(20*time.Second))
+	d1, _ := e.dispatchOn(e.open("redis://"+proxy.Addr()), first, nil)
+	e.publishMany(10, "a")
+	e.held(10)
+	d2, _ := e.dispatch(second, nil)
+	began := time.Now()
+	proxy.Mute()
+	e.books(15*time.Second, queue.Books{Published: 10, Delivered: 10})
+	t.Logf("taken over and delivered after %s", time.Since(began))
+	e.everyOnce(second, "a", 10, 0)
+	if got := testutil.ToFloat64(d2.metrics.recovered); got != 10 {
+		t.Errorf("recovered %v", got)
+	}
+	proxy.Heal()
+	harness.Eventually(t, 10*time.Second, func() error {
+		if r := d1.Ready(); len(r.Problems) > 0 {
+			return fmt.Errorf("not well again: %v", r.Problems)
+		}
+		if n := testutil.ToFloat64(d1.metrics.inFlight); n != 0 {
+			return fmt.Errorf("still holds %v", n)
+		}
+		return nil
+	})
+	first.set("a", nil)
+	second.set("a", nil)
+	e.publishMany(20, "b")
+	e.books(10*time.Second, queue.Books{Published: 30, Delivered: 10, Skipped: 20})
+}
+
+// A Redis that stands still costs nobody its work.
+func TestRedisPaused(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	n := newEndpoints()
+	n.set("a", func(ctx context.Context, r attempt.Request, nth int) attempt.Result {
+		time.Sleep(10 * time.Millisecond)
+		return ok
+	})
+	d1, _ := e.dispatch(n, nil)
+	d2, _ := e.dispatchOn(e.open(e.redis.URL()), n, nil)
+	e.publishMany(300, "a")
+	harness.Eventually(t, 10*time.Second, func() error {
+		if n.count("a", "e50") == 0 {
+			return fmt.Errorf("not begun")
+		}
+		return nil
+	})
+	e.redis.Pause()
+	time.Sleep(9 * time.Second) // the fault itself: longer than a lease
+	for _, d := range []*Dispatcher{d1, d2} {
+		if r := d.Ready(); !r.OK || r.Problems["redis"] == "" {
+			t.Errorf("while Redis stands still: %+v", r)
+		}
+	}
+	e.redis.Resume()
+	e.books(15*time.Second, queue.Books{Published: 300, Delivered: 300})
+	e.everyOnce(n, "a", 300, 0)
+	if r := testutil.ToFloat64(d1.metrics.recovered) + testutil.ToFloat64(d2.metrics.recovered); r != 0 {
+		t.Errorf("%v events were taken over from the living", r)
+	}
+}
+
+// Redis restarts with its AOF: nothing is lost, nothing sent again but what was in flight.
+func TestRedisRestarts(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "--appendonly", "yes", "--appendfsync", "always")
+	e.webhook("a")
+	n := newEndpoints()
+	n.set("a", func(ctx context.Context, r attempt.Request, nth int) attempt.Result {
+		time.Sleep(5 * time.Millisecond)
+		return ok
+	})
+	_, stop := e.dispatch(n, nil)
+	defer stop() // before the last Redis ends
+	e.publishMany(500, "a")
+	for range 3 {
+		e.redis.Restart()
+	}
+	e.books(20*time.Second, queue.Books{Published: 500, Delivered: 500})
+	e.everyOnce(n, "a", 500, 0)
+}
+
+// Connections that break in mid-answer leave nothing stranded and nothing counted twice.
+func TestAnswersLost(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	e.webhook("b")
+	proxy := harness.StartProxy(t, e.redis.Addr())
+	n := newEndpoints()
+	n.set("b", func(_ context.Context, r attempt.Request, nth int) attempt.Result {
+		if nth == 1 {
+			return fails(nil, r, nth)
+		}
+		return ok
+	})
+	e.dispatchOn(e.open("redis://"+proxy.Addr()), n, nil)
+	for round := range 10 {
+		for i := range 100 {
+			e.publish([]string{"a", "b"}[i%2], fmt.Sprint("e", round*50+i/2))
+		}
+		if round%2 == 0 {
+			proxy.MuteAnswers()
+			time.Sleep(50 * time.Millisecond) // so that requests arrive whose answers do not
+		}
+		proxy.CutConnections()
+		proxy.Heal()
+	}
+	e.books(30*time.Second, queue.Books{Published: 1000, Delivered: 1000})
+	e.everyOnce(n, "a", 500, 500)
+	for i := range 500 {
+		if c := n.count("b", fmt.Sprint("e", i)); c < 2 {
+			t.Errorf("event %d was sent %d times", i, c)
+		}
+	}
+}
+
+// Without its marker a Redis is not believed: deliveries wait, and nothing is skipped.
+func TestMarkerMissing(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	n := newEndpoints()
+	d, _ := e.dispatch(n, nil)
+	e.publish("a", "e0")
+	e.books(5*time.Second, queue.Books{Published: 1, Delivered: 1})
+	e.do("del", "tenzo:schema")
+	e.do("del", "tenzo:webhook:a")
+	harness.Eventually(t, 2*time.Second, func() error {
+		if d.Ready().Problems["redis"] == "" {
+			return fmt.Errorf("not noticed")
+		}
+		return nil
+	})
+	e.do("xadd", "tenzo:events", "*", "event", "note.finalized", "org_id", "a", "payload", `{}`, "id", "e1")
+	time.Sleep(1500 * time.Millisecond) // nothing may happen meanwhile
+	e.books(time.Second, queue.Books{Published: 2, Delivered: 1, Waiting: 1})
+	e.webhook("a")
+	e.redis.Mark()
+	e.books(5*time.Second, queue.Books{Published: 2, Delivered: 2})
+	e.everyOnce(n, "a", 2, 0)
+}
+
+// After FLUSHALL the dispatcher waits for the marker, and then goes on with what is new.
+func TestFlushAll(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	n := newEndpoints()
+	n.set("a", hangs(5*time.Second))
+	d, _ := e.dispatch(n, nil)
+	e.publishMany(5, "a")
+	e.held(5)
+	e.redis.FlushAll()
+	harness.Eventually(t, 3*time.Second, func() error {
+		if d.Ready().Problems["redis"] == "" {
+			return fmt.Errorf("not noticed")
+		}
+		return nil
+	})
+	n.set("a", nil)
+	e.redis.Mark()
+	e.webhook("a")
+	e.publish("a", "new")
+	e.books(10*time.Second, queue.Books{Published: 1, Delivered: 1})
+	if c := n.count("a", "new"); c != 1 {
+		t.Errorf("sent %d times", c)
+	}
+}
+
+// Somebody deletes the stream: what was in it is missing from the books until it is written off, and new events are delivered.
+func TestStreamDeleted(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	n := newEndpoints()
+	d, _ := e.dispatch(n, nil)
+	e.publishMany(3, "a")
+	e.books(5*time.Second, queue.Books{Published: 3, Delivered: 3})
+	n.set("a", fails)
+	e.publishMany(4, "b", "c") // skipped
+	e.publish("a", "x")
+	e.publish("a", "y")
+	e.books(10*time.Second, queue.Books{Published: 13, Delivered: 3, Skipped: 8, Waiting: 2})
+	harness.Eventually(t, 5*time.Second, func() error { // both fail twice and wait for their third attempt
+		if c := e.raw.ZCard(t.Context(), "{tenzo:events}:retry").Val(); c != 2 {
+			return fmt.Errorf("%d retrying", c)
+		}
+		return nil
+	})
+	e.do("del", "tenzo:events")
+	n.set("a", nil)
+	e.publish("a", "z")
+	e.books(10*time.Second, queue.Books{Published: 14, Delivered: 4, Skipped: 8, Difference: 2})
+	harness.Eventually(t, 5*time.Second, func() error {
+		if got := testutil.ToFloat64(d.metrics.lost); got != 2 {
+			return fmt.Errorf("lost_total is %v", got)
+		}
+		return nil
+	})
+	off, b, err := e.q.AcceptDifference(t.Context())
+	if err != nil || off != 2 || b.Difference != 0 {
+		t.Errorf("written off %d, %+v, %v", off, b, err)
+	}
+	e.books(time.Second, queue.Books{Published: 12, Delivered: 4, Skipped: 8})
+}
+
+// The group is destroyed while events are held, retrying and parked: each is still delivered, once.
+func TestGroupDestroyed(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	e.webhook("b")
+	n := newEndpoints()
+	release := make(chan struct{})
+	n.set("a", func(ctx context.Context, r attempt.Request, nth int) attempt.Result {
+		select {
+		case <-release:
+			return ok
+		case <-ctx.Done():
+			return attempt.Result{Cancelled: true}
+		}
+	})
+	n.set("b", func(_ context.Context, r attempt.Request, nth int) attempt.Result {
+		if nth < 3 {
+			return fails(nil, r, nth)
+		}
+		return ok
+	})
+	e.dispatch(n, nil)
+	e.publishMany(50, "a", "b")
+	harness.Eventually(t, 5*time.Second, func() error {
+		if n := e.raw.ZCard(t.Context(), "{tenzo:events}:parked:a").Val(); n < 40 {
+			return fmt.Errorf("%d parked", n)
+		}
+		return nil
+	})
+	e.do("xgroup", "destroy", "tenzo:events", "dispatcher")
+	e.publish("a", "e50")
+	time.Sleep(1500 * time.Millisecond) // long enough for the stream to be read from its beginning
+	close(release)
+	e.books(20*time.Second, queue.Books{Published: 101, Delivered: 101})
+	e.everyOnce(n, "a", 51, 0)
+	for i := range 50 {
+		if c := n.count("b", fmt.Sprint("e", i)); c != 3 {
+			t.Errorf("event %d was sent %d times", i, c)
+		}
+	}
+}
+
+// A stranger reads in our group and goes away, with or without acknowledging: its events are delivered all the same.
+func TestStrangerInTheGroup(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	n := newEndpoints()
+	e.do("xgroup", "create", "tenzo:events", "dispatcher", "0", "mkstream")
+	e.publishMany(10, "a")
+	e.do("xreadgroup", "group", "dispatcher", "stranger", "count", "4", "streams", "tenzo:events", ">")
+	e.do("xreadgroup", "group", "dispatcher", "stranger", "count", "3", "noack", "streams", "tenzo:events", ">")
+	e.dispatch(n, nil)
+	e.books(20*time.Second, queue.Books{Published: 10, Delivered: 10})
+	e.everyOnce(n, "a", 10, 0)
+}
+
+// At maxmemory everything that frees memory goes on; the delivery log loses entries.
+func TestFullRedis(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("a")
+	e.webhook("b")
+	n := newEndpoints()
+	n.set("b", fails)
+	block := make(chan struct{})
+	n.set("a", func(ctx context.Context, r attempt.Request, nth int) attempt.Result {
+		select {
+		case <-block:
+			return ok
+		case <-ctx.Done():
+			return attempt.Result{Cancelled: true}
+		}
+	})
+	d, _ := e.dispatch(n, nil)
+	e.publishMany(20, "a", "b")
+	harness.Eventually(t, 10*time.Second, func() error { // some are in flight, some parked, some retrying
+		if c := e.raw.ZCard(t.Context(), "{tenzo:events}:retry").Val(); c == 0 || n.count("a", "e0") == 0 {
+			return fmt.Errorf("%d retrying", c)
+		}
+		return nil
+	})
+	e.do("config", "set", "maxmemory", "1mb")
+	if err := e.raw.Set(t.Context(), "tenzo:other", "x", 0).Err(); err == nil {
+		t.Fatal("this Redis is not full")
+	}
+	close(block)
+	e.books(30*time.Second, queue.Books{Published: 40, Delivered: 20, Dead: 20})
+	if d.Ready().Problems["delivery_log"] == "" {
+		t.Errorf("the lost log entries are not told: %+v", d.Ready())
+	}
+	if got := testutil.ToFloat64(d.metrics.lost); got != 0 {
+		t.Errorf("lost_total is %v", got)
+	}
+}
+
+// A shutdown begins nothing new, finishes what is in flight, and hands the rest over at once.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("slow")
+	e.webhook("hanging")
+	n, other := newEndpoints(), newEndpoints()
+	n.set("slow", func(ctx context.Context, r attempt.Request, nth int) attempt.Result {
+		select {
+		case <-time.After(1500 * time.Millisecond):
+			return ok
+		case <-ctx.Done():
+			return attempt.Result{Cancelled: true}
+		}
+	})
+	n.set("hanging", hangs(30*time.Second))
+	d, stop := e.dispatch(n, func(o *Options) { o.GracePeriod = 3 * time.Second })
+	e.publishMany(1, "slow")
+	e.publishMany(20, "hanging")
+	e.held(20 + 1)
+	e.dispatch(other, nil)
+	began := time.Now()
+	stop()
+	if d.Ready().OK {
+		t.Error("ready after the end")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	e.books(5*time.Second, queue.Books{Published: 21, Delivered: 21})
+	e.everyOnce(n, "slow", 1, 0)
+	if other.count("slow", "e0") != 0 {
+		t.Error("what was in flight was sent again")
+	}
+	e.everyOnce(other, "hanging", 20, 0)
+}
