@@ -41,6 +41,7 @@ type App struct {
 	core        *core
 	release     func() error // set only while this instance holds a reference of core
 	api         *api.API
+	tester      *dispatcher.Tester
 	deliver     *dispatcherSettings // nil without `webhooks`
 	dispatching func() error        // set only while this instance uses a dispatcher; ends that
 	dispatcher  atomic.Pointer[dispatcher.Dispatcher]
@@ -99,7 +100,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.core, a.release = c, release
 	c.configure(ctx.Slogger().Handler(), auth)
-	if a.api, err = newAPI(c, a.deliver); err != nil {
+	if a.api, a.tester, err = newAPI(c, a.deliver); err != nil {
 		return err
 	}
 	return registerMetrics(ctx.GetMetricsRegistry(), a.Webhooks != nil)
@@ -141,6 +142,9 @@ func (a *App) Cleanup() error {
 	}
 	release := a.release
 	a.release = nil
+	if a.tester != nil {
+		teardowns.later(lingerOfTests, a.tester.Close)
+	}
 	return release()
 }
 

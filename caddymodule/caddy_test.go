@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -246,4 +247,25 @@ func await[T any](t *testing.T, from <-chan T) (v T) {
 		t.Fatal("waited for 20 s")
 	}
 	return v
+}
+
+// activeApp is the app of the running configuration.
+func activeApp(t *testing.T) *App {
+	t.Helper()
+	app, err := caddy.ActiveContext().AppIfConfigured(idApp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.(*App)
+}
+
+// awaitFollower waits until changes are followed.
+func awaitFollower(t *testing.T) {
+	t.Helper()
+	harness.Eventually(t, 10*time.Second, func() error {
+		if activeApp(t).core.follower.ProvenAt().IsZero() {
+			return errors.New("changes are not followed yet")
+		}
+		return nil
+	})
 }

@@ -119,7 +119,9 @@ const (
 	// Requests that a connection brings to a configuration already replaced must find its core alive: the HTTP server closes connections
 	// without a request after 5 s.
 	lingerAfterReload = 10 * time.Second
-	flushTimeout      = 5 * time.Second
+	// A test delivery that a request of a former configuration began may take 30 s.
+	lingerOfTests = 35 * time.Second
+	flushTimeout  = 5 * time.Second
 )
 
 // Destruct ends a core that nobody names any more. When the process exits this waits for the end, so that counts are written; after a

@@ -12,7 +12,9 @@ import (
 
 // newAPI makes the HTTP API over a core, as the admin endpoint and Developer Tools serve it. Which webhooks may be saved and tested is what
 // this configuration's deliveries allow: only public HTTPS addresses where it has none.
-func newAPI(c *core, deliver *dispatcherSettings) (*api.API, error) {
+//
+// The tester keeps connections: close it once no request needs the API any more.
+func newAPI(c *core, deliver *dispatcherSettings) (*api.API, *dispatcher.Tester, error) {
 	o := dispatcher.Defaults()
 	if deliver != nil {
 		o = deliver.options
@@ -20,7 +22,7 @@ func newAPI(c *core, deliver *dispatcherSettings) (*api.API, error) {
 	o.Version, o.Logger, o.Metrics = version(), c.logger, metrics.webhooks
 	tester, err := dispatcher.NewTester(c.store, o)
 	if err != nil {
-		return nil, fmt.Errorf("webhooks: %w", err)
+		return nil, nil, fmt.Errorf("webhooks: %w", err)
 	}
 	policy := &address.Policy{AllowHTTP: o.AllowHTTP, AllowNetworks: o.AllowNetworks}
 	return api.New(api.Services{
@@ -31,5 +33,5 @@ func newAPI(c *core, deliver *dispatcherSettings) (*api.API, error) {
 		}),
 		Tester: tester,
 		Logger: c.logger,
-	}), nil
+	}), tester, nil
 }

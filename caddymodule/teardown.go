@@ -34,11 +34,10 @@ func (t *teardownList) later(linger time.Duration, f func()) {
 	})
 }
 
-// finish ends all lingering and waits for what is under way, or for ctx.
+// finish ends all lingering, of what a teardown adds meanwhile too, and waits for everything that is under way, or for ctx.
 func (t *teardownList) finish(ctx context.Context) {
 	t.mu.Lock()
 	close(t.hurry)
-	t.hurry = make(chan struct{})
 	t.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
@@ -49,6 +48,9 @@ func (t *teardownList) finish(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 	}
+	t.mu.Lock()
+	t.hurry = make(chan struct{})
+	t.mu.Unlock()
 }
 
 // maxTeardown bounds what the end of the process waits for here; a dispatcher that a reload replaced shortly before may use its whole

@@ -3,7 +3,12 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,13 +44,14 @@ in the delivery log and counts nowhere.`,
 				if err != nil {
 					return err
 				}
+				defer tester.Close()
 				ctx, cancel := context.WithTimeout(ctx, o.Timeout+commandTimeout)
 				defer cancel()
 				result, err := tester.Test(ctx, org, event)
 				if err != nil {
 					return err
 				}
-				if err := showTest(cmd, f.json, result); err != nil {
+				if err := showTest(cmd, f.json, event, result); err != nil {
 					return err
 				}
 				if !result.Acknowledged {
@@ -61,7 +67,8 @@ in the delivery log and counts nowhere.`,
 	return cmd
 }
 
-func showTest(cmd *cobra.Command, asJSON bool, r dispatcher.TestResult) error {
+// showTest prints how a test went: what was sent, phase by phase what happened, and what came back.
+func showTest(cmd *cobra.Command, asJSON bool, event string, r dispatcher.TestResult) error {
 	if asJSON {
 		return printJSON(cmd, struct {
 			Acknowledged bool    `json:"acknowledged"`
@@ -70,16 +77,60 @@ func showTest(cmd *cobra.Command, asJSON bool, r dispatcher.TestResult) error {
 			DurationMS   int64   `json:"duration_ms"`
 		}{r.Acknowledged, orNull(r.Status), orNull(r.Error), r.Duration.Milliseconds()})
 	}
-	answer := "none"
-	if r.Status != 0 {
-		answer = fmt.Sprintf("HTTP %d", r.Status)
-	}
 	w := cmd.OutOrStdout()
-	fields(w, [2]string{"answer", answer}, [2]string{"took", r.Duration.Round(time.Millisecond).String()})
+	if r.Trace == nil {
+		fields(w, [2]string{"sent", "nothing"})
+	} else {
+		showTrace(w, event, r)
+	}
 	verdict := paint(w, green, "Acknowledged: the webhook works.")
 	if !r.Acknowledged {
-		verdict = paint(w, red, "Not acknowledged")
+		verdict = paint(w, red, "Not acknowledged: ") + printable(r.Error) + "."
 	}
-	_, err := fmt.Fprintln(w, verdict)
+	_, err := fmt.Fprintf(w, "\n%s\n", verdict)
 	return err
+}
+
+func showTrace(w io.Writer, event string, r dispatcher.TestResult) {
+	t := r.Trace
+	fmt.Fprintf(w, "%s\n", paint(w, bold, "Sent"))
+	rows := [][2]string{{"event", event}, {"body", fmt.Sprintf("%d bytes", len(r.Body))}}
+	fields(w, append(rows, headers(t.Sent)...)...)
+
+	fmt.Fprintf(w, "\n%s\n", paint(w, bold, "Phases"))
+	rows = nil
+	for _, phase := range []struct {
+		name string
+		took time.Duration
+	}{{"resolve name", t.DNS}, {"connect", t.Connect}, {"tls handshake", t.TLS}, {"wait for answer", t.Wait}} {
+		took := "-"
+		if phase.took > 0 {
+			took = phase.took.Round(10 * time.Microsecond).String()
+		}
+		rows = append(rows, [2]string{phase.name, took})
+	}
+	address := t.Address
+	if address == "" {
+		address = "not connected"
+	}
+	fields(w, append(rows, [2]string{"in all", r.Duration.Round(10 * time.Microsecond).String()}, [2]string{"address", address})...)
+
+	fmt.Fprintf(w, "\n%s\n", paint(w, bold, "Received"))
+	if r.Status == 0 {
+		fmt.Fprintln(w, "no answer")
+		return
+	}
+	status := strings.TrimSpace(fmt.Sprintf("%d %s", r.Status, http.StatusText(r.Status)))
+	fields(w, append([][2]string{{"status", status}}, headers(t.Received)...)...)
+}
+
+// headers are header fields in order.
+func headers(h http.Header) [][2]string {
+	var rows [][2]string
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[name] {
+			rows = append(rows, [2]string{name, value})
+		}
+	}
+	return rows
 }
