@@ -126,6 +126,13 @@ func TestGracefulStop(t *testing.T) {
 	h.publishMany(h.rdb, "acme", 0, 50)
 	h.receiver.Wait(2, 10*time.Second)
 	first.Terminate()
+	harness.Eventually(t, 10*time.Second, func() error { // not ready while it ends, and then not there
+		a, err := do(plain, request(t, "GET", first.status+"/readyz"))
+		if err != nil {
+			return nil //nolint:nilerr // no answer is what is waited for
+		}
+		return errStatusUnless(a, 503)
+	})
 	if status := first.Wait(20 * time.Second); status != 0 {
 		t.Errorf("the dispatcher ended with status %d", status)
 	}

@@ -3,6 +3,7 @@ package tests
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,6 +77,53 @@ func TestReloadUnderLoad(t *testing.T) {
 		return err
 	})
 	t.Logf("%d requests over 12 reloads", ok.Load())
+}
+
+// TestReloadsLeaveNothingBehind counts goroutines and connections to Redis before and after many reloads.
+func TestReloadsLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, harness.ReceiverOptions{})
+	g := startGateway(t, site{redis: h.redis.URL(), tenzo: h.block("")})
+	k := newKey(t, h.rdb, "acme")
+	h.hook("acme", "")
+	use := func(id string) {
+		t.Helper()
+		must(t, g.want(k.secret, 200))
+		at := h.receiver.Count()
+		h.interview("acme", id)
+		h.receiver.Wait(at+1, 20*time.Second)
+	}
+	measure := func() (goroutines float64, connections int) {
+		t.Helper()
+		plain.CloseIdleConnections()
+		goroutines, err := metric(g.statusURL(), "go_goroutines")
+		must(t, err)
+		list, err := h.rdb.ClientList(t.Context()).Result()
+		must(t, err)
+		return goroutines, strings.Count(list, "\n")
+	}
+	use("before")
+	goroutines, connections := measure()
+	for i := range 20 {
+		s := g.site
+		s.tenzo = h.block(fmt.Sprintf("max_in_flight %d", 100+i%3)) // mostly another dispatcher
+		must(t, g.Reload(g.caddyfile(s)))
+		use(fmt.Sprint("reload-", i))
+	}
+	defer func() {
+		if t.Failed() {
+			if a, err := do(plain, request(t, "GET", g.Admin()+"/debug/pprof/goroutine?debug=1")); err == nil {
+				t.Logf("%s", a.body)
+			}
+		}
+	}()
+	harness.Eventually(t, 90*time.Second, func() error { // what former configurations used lingers for requests under way
+		n, c := measure()
+		if n > goroutines+15 || c > connections+4 {
+			return fmt.Errorf("%v goroutines and %d connections; %v and %d before", n, c, goroutines, connections)
+		}
+		return nil
+	})
 }
 
 // A reload that fails changes nothing.

@@ -26,6 +26,7 @@ type Gateway struct {
 	t      testing.TB
 	admin  string
 	config string
+	home   string
 }
 
 // StartGateway builds tenzo-gateway where that was not done yet, starts it and waits until it is ready. A Caddyfile gets its admin
@@ -34,6 +35,7 @@ func StartGateway(t testing.TB, o GatewayOptions) *Gateway {
 	t.Helper()
 	g := &Gateway{t: t, admin: FreeAddr(t)}
 	home := t.TempDir()
+	g.home = home
 	args := o.Args
 	if len(args) == 0 {
 		g.config = filepath.Join(home, "Caddyfile")
@@ -76,6 +78,9 @@ func (g *Gateway) AwaitAnswer(url string) {
 
 // Admin is the URL of the admin endpoint.
 func (g *Gateway) Admin() string { return "http://" + g.admin }
+
+// Home is the folder in which the process keeps its files, and runs.
+func (g *Gateway) Home() string { return g.home }
 
 // Reload gives the running gateway another Caddyfile, the same one where it is empty, and returns what the admin endpoint said against it.
 func (g *Gateway) Reload(caddyfile string) error {
