@@ -85,8 +85,10 @@ func (w *Webhooks) Set(ctx context.Context, org string, c WebhookChange, mustExi
 		}
 		keys = keys[:1]
 	}
-	args := append([]any{store.SchemaVersion, exist, timeText(w.now()), org, store.ChangesMaxLen, store.ChangeWebhook,
-		store.WebhookCreatedAt, store.WebhookUpdatedAt, store.WebhookActive}, fields...)
+	args := append([]any{
+		store.SchemaVersion, exist, timeText(w.now()), org, store.ChangesMaxLen, store.ChangeWebhook,
+		store.WebhookCreatedAt, store.WebhookUpdatedAt, store.WebhookActive,
+	}, fields...)
 	answer, err := setWebhook.Run(ctx, w.store.Client(), keys, args...).StringSlice()
 	if err != nil {
 		return Webhook{}, fmt.Errorf("writing the webhook: %w", err)

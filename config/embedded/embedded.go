@@ -3,8 +3,11 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -19,19 +22,32 @@ type Server struct {
 	mini *miniredis.Miniredis
 }
 
-// Start starts a server on addr, marks it as a tenzo store, and says once, plainly, what it is not.
+// Start starts a server on addr, a loopback address with a port, marks it as a tenzo store with the default prefix, and says once, plainly,
+// what it is not.
 func Start(addr string, logger *slog.Logger) (*Server, error) {
+	if err := checkLoopback(addr); err != nil {
+		return nil, err
+	}
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true) // keys with a time to live expire by the clock, as in Redis
 	if err := mini.StartAddr(addr); err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", addr, err)
 	}
-	if err := mini.Set(store.NewNames(store.DefaultPrefix).Schema(), store.SchemaVersion); err != nil {
+	s := &Server{mini: mini}
+	if err := s.Mark(store.DefaultPrefix); err != nil {
 		mini.Close()
-		return nil, fmt.Errorf("marking the embedded redis: %w", err)
+		return nil, err
 	}
 	logger.Warn("embedded redis started: it lives in memory, for trial; keys, counts and events are gone when this process ends", "address", mini.Addr())
-	return &Server{mini: mini}, nil
+	return s, nil
+}
+
+// Mark writes the schema marker of a store with another prefix.
+func (s *Server) Mark(prefix string) error {
+	if err := s.mini.Set(store.NewNames(prefix).Schema(), store.SchemaVersion); err != nil {
+		return fmt.Errorf("marking the embedded redis: %w", err)
+	}
+	return nil
 }
 
 // Addr is the address that the server listens on.
@@ -42,3 +58,15 @@ func (s *Server) URL() string { return "redis://" + s.mini.Addr() }
 
 // Close stops the server; what it holds is gone.
 func (s *Server) Close() { s.mini.Close() }
+
+// checkLoopback refuses every other address: the server has no password, and whoever reaches it owns every key.
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("the embedded redis needs an address such as %s", DefaultAddr)
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return errors.New("the embedded redis has no password and listens on loopback only, such as " + DefaultAddr)
+	}
+	return nil
+}

@@ -30,13 +30,13 @@ func (l *clientLog) Printf(ctx context.Context, format string, v ...any) {
 		return
 	}
 	l.mu.Lock()
-	if now := time.Now(); now.Sub(l.last) < clientLogInterval {
+	now := time.Now()
+	if now.Sub(l.last) < clientLogInterval {
 		l.dropped++
 		l.mu.Unlock()
 		return
-	} else {
-		l.last = now
 	}
+	l.last = now
 	dropped := l.dropped
 	l.dropped = 0
 	l.mu.Unlock()

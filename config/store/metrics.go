@@ -36,15 +36,23 @@ const (
 // NewMetrics returns metrics whose every label value is there from the start.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		up: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenzo_redis_up",
-			Help: "1 where Redis answers as a primary."}),
-		initialized: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenzo_redis_initialized",
-			Help: "1 where the schema marker of this program is in Redis."}),
-		commandsVec: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenzo_redis_commands_total",
-			Help: "Commands sent to Redis, those in pipelines one by one, by result; oom is a refusal by a full Redis."}, []string{"result"}),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tenzo_redis_command_duration_seconds",
+		up: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tenzo_redis_up",
+			Help: "1 where Redis answers as a primary.",
+		}),
+		initialized: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tenzo_redis_initialized",
+			Help: "1 where the schema marker of this program is in Redis.",
+		}),
+		commandsVec: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenzo_redis_commands_total",
+			Help: "Commands sent to Redis, those in pipelines one by one, by result; oom is a refusal by a full Redis.",
+		}, []string{"result"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "tenzo_redis_command_duration_seconds",
 			Help:    "How long commands and pipelines of commands took, without those that wait in Redis.",
-			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}}),
+			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		}),
 		commands: map[string]prometheus.Counter{},
 		states:   map[*Monitor]State{},
 	}

@@ -155,30 +155,39 @@ func (m *Monitor) set(s State) {
 	log := m.logger.With("redis", m.store.where)
 	lasted := s.Since.Sub(before.Since).Round(time.Millisecond)
 	switch kind(s.Err) {
-	case nil:
+	case noTrouble:
 		log.Info("redis answers", "after", lasted)
-	case ErrNotInitialized:
+	case noData:
 		log.Error("redis holds no tenzo data: the schema marker is missing or of another version; `tenzo-gateway init` marks a new, empty store", "after", lasted)
-	case ErrReplica:
+	case replica:
 		log.Error("redis answers as a replica, which counts as no answer", "after", lasted)
-	default:
+	case notAsked: // the first state alone
+	case silent:
 		log.Error("redis gives no answer", "error", s.Err, "after", lasted)
 	}
 }
 
-// errSilent is the kind of every error that is no answer.
-var errSilent = errors.New("no answer")
+// Trouble sorts the errors of a State.
+type trouble int
 
-func kind(err error) error {
+const (
+	noTrouble trouble = iota
+	notAsked
+	noData
+	replica
+	silent
+)
+
+func kind(err error) trouble {
 	switch {
 	case err == nil:
-		return nil
-	case errors.Is(err, ErrNotInitialized):
-		return ErrNotInitialized
-	case errors.Is(err, ErrReplica):
-		return ErrReplica
+		return noTrouble
 	case errors.Is(err, errNotAsked):
-		return errNotAsked
+		return notAsked
+	case errors.Is(err, ErrNotInitialized):
+		return noData
+	case errors.Is(err, ErrReplica):
+		return replica
 	}
-	return errSilent
+	return silent
 }
