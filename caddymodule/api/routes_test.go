@@ -87,9 +87,16 @@ func TestAdminIsLocal(t *testing.T) {
 
 // calls are one valid request for every operation but openapi.json, which needs no store.
 var calls = []struct{ method, path, body string }{
-	{"GET", "keys", ""}, {"POST", "keys", `{"name": "x"}`}, {"DELETE", "keys/key_x", ""},
-	{"GET", "webhook", ""}, {"PUT", "webhook", `{"url": "https://a.example/"}`}, {"PATCH", "webhook", `{"active": true}`}, {"DELETE", "webhook", ""},
-	{"GET", "webhook/deliveries", ""}, {"GET", "dead-letters", ""}, {"POST", "dead-letters/replay", `{"all": true}`},
+	{"GET", "keys", ""},
+	{"POST", "keys", `{"name": "x"}`},
+	{"DELETE", "keys/key_x", ""},
+	{"GET", "webhook", ""},
+	{"PUT", "webhook", `{"url": "https://a.example/"}`},
+	{"PATCH", "webhook", `{"active": true}`},
+	{"DELETE", "webhook", ""},
+	{"GET", "webhook/deliveries", ""},
+	{"GET", "dead-letters", ""},
+	{"POST", "dead-letters/replay", `{"all": true}`},
 	{"POST", "events", `{"event": "note.finalized", "payload": {}}`},
 }
 

@@ -1,49 +1,8 @@
-// Code that verifies signatures, ready to copy. A test runs each sample.
+// The part of the page Webhooks that shows code to verify signatures, ready to copy.
 
 import { $, h } from "./dom.js";
+import { samples } from "./samples.js";
 import { copied, copy, toast } from "./ui.js";
-
-export const samples = {
-  Python: `import hashlib
-import hmac
-
-
-def verify_signature(payload: bytes, signature: str, secret: str) -> bool:
-    """payload: the exact bytes of the body.
-    signature: the header X-Webhook-Signature."""
-    expected = hmac.new(secret.encode("utf-8"), payload, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, signature)
-`,
-  Node: `import { createHmac, timingSafeEqual } from "node:crypto";
-
-// payload: the exact bytes of the body, a Buffer (with Express: express.raw).
-// signature: the header X-Webhook-Signature.
-export function verifySignature(payload, signature, secret) {
-  const expected = createHmac("sha256", secret).update(payload).digest();
-  const given = Buffer.from(signature ?? "", "hex");
-  return given.length === expected.length && timingSafeEqual(given, expected);
-}
-`,
-  Go: `package webhook
-
-import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-)
-
-// VerifySignature takes the exact bytes of the body and the header X-Webhook-Signature.
-func VerifySignature(payload []byte, signature, secret string) bool {
-	given, err := hex.DecodeString(signature)
-	if err != nil {
-		return false
-	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(payload)
-	return hmac.Equal(given, mac.Sum(nil))
-}
-`,
-};
 
 export function startVerify() {
   const names = Object.keys(samples);
