@@ -191,7 +191,7 @@ func TestMarkerMissing(t *testing.T) {
 	e.books(5*time.Second, queue.Books{Published: 1, Delivered: 1})
 	e.do("del", "tenzo:schema")
 	e.do("del", "tenzo:webhook:a")
-	harness.Eventually(t, 2*time.Second, func() error {
+	harness.Eventually(t, 3*time.Second, func() error {
 		if d.Ready().Problems["redis"] == "" {
 			return fmt.Errorf("not noticed")
 		}
