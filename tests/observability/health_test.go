@@ -56,6 +56,7 @@ func awaitHealth(t *testing.T, readyz string, status int, problems bool) {
 // A process that never had a Redis with its marker is alive and not ready; once it had, an outage leaves it ready, and it says what is
 // wrong.
 func TestHealthFollowsRedis(t *testing.T) {
+	t.Parallel()
 	p := &processes{redis: harness.StartRedis(t), receiver: harness.NewReceiver(t, harness.ReceiverOptions{})}
 	p.redis.Stop()
 	p.startGateway(t)
@@ -95,6 +96,7 @@ func TestHealthFollowsRedis(t *testing.T) {
 
 // While it ends, a process is alive and not ready, and goes on serving.
 func TestHealthWhileShuttingDown(t *testing.T) {
+	t.Parallel()
 	p := startProcesses(t)
 	awaitHealth(t, p.gatewayReady, http.StatusOK, false)
 	awaitHealth(t, p.dispatchReady, http.StatusOK, false)

@@ -119,6 +119,7 @@ func tryScrape(url string) (map[string]*dto.MetricFamily, []byte, error) {
 
 // What processes export from their first moment is what metrics.md says: these metrics and no others, with these types, labels and values.
 func TestProcessesExportWhatIsDocumented(t *testing.T) {
+	t.Parallel()
 	p := startProcesses(t)
 	for _, c := range []struct {
 		name, url string
@@ -239,6 +240,7 @@ func checkBuckets(t *testing.T, name string, h *dto.Histogram) {
 
 // A reload takes no metric away and no count back.
 func TestMetricsSurviveReloads(t *testing.T) {
+	t.Parallel()
 	p := startProcesses(t)
 	for range 3 {
 		if status := p.get(t, p.key); status != http.StatusOK {

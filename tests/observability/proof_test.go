@@ -12,6 +12,7 @@ import (
 // The proof that operators see what happens: gateway, dispatcher, Redis and a receiver go through traffic and trouble under a real
 // Prometheus, and every panel and every rule has data, and the alerts that this trouble must raise are raised.
 func TestOperatorsSeeWhatHappens(t *testing.T) {
+	t.Parallel()
 	p := &processes{redis: harness.StartRedis(t, harness.AOF...), receiver: harness.NewReceiver(t, harness.ReceiverOptions{Answer: answerByPath, Forget: true})}
 	p.command(t, "init")
 	p.key = p.createKey(t)
