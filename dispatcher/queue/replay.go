@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -144,7 +143,7 @@ func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found [
 }
 
 // findByOrg finds an organization's dead events, or everybody's, oldest first within each organization, beyond the cursor. What died
-// after the first call is left out: it may have been replayed by it.
+// after the first call, which the cursor remembers, is left out: it may have been replayed by it.
 func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next string, remaining int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -156,18 +155,18 @@ func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next s
 	}
 	switch {
 	case r.Cursor == "":
-		now, err := c.Time(ctx).Result()
-		if err != nil {
+		newest, err := c.XRevRangeN(ctx, q.names.Dead(), "+", "-", 1).Result()
+		if err != nil || len(newest) == 0 {
 			return nil, "", 0, err
 		}
-		begun = ms(now)
-	case !ok || num(begun) == 0 || !strings.Contains(last, "/") || r.Org != "" && !strings.HasPrefix(last, r.Org+"/"):
+		begun = newest[0].ID
+	case !ok || !streamID.MatchString(begun) || !strings.Contains(last, "/") || r.Org != "" && !strings.HasPrefix(last, r.Org+"/"):
 		return nil, "", 0, errCursor
 	default:
 		low = "(" + last
 	}
 	if r.Org != "" {
-		high = "(" + orgPlace(r.Org, strconv.FormatInt(num(begun)+1, 10)+"-0")
+		high = "[" + orgPlace(r.Org, begun)
 	}
 	places, err := c.ZRangeByLex(ctx, q.names.DeadByOrg(), &redis.ZRangeBy{Min: low, Max: high, Count: int64(r.Limit)}).Result()
 	if err != nil {
@@ -175,7 +174,7 @@ func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next s
 	}
 	for _, p := range places {
 		org, at := splitPlace(p)
-		if died, _, _ := strings.Cut(at, "-"); num(died) <= num(begun) {
+		if orgPlace("", at) <= orgPlace("", begun) {
 			found = append(found, letter{org: org, at: at})
 		}
 	}
