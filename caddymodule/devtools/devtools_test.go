@@ -2,6 +2,7 @@ package devtools
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,9 +49,7 @@ func do(h *Handler, q request) *http.Response {
 		q.method = http.MethodGet
 	}
 	r := httptest.NewRequest(q.method, "http://tools.example"+q.path, strings.NewReader(q.body))
-	for name, values := range q.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, q.header)
 	if q.body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
