@@ -54,12 +54,7 @@ func (k *Keys) Revoke(ctx context.Context, org, id string) (Key, Replicated, err
 	if k.store.Cluster() {
 		keys = keys[:1]
 	}
-	conn, release, err := k.connection(ctx, keys[0])
-	if err != nil {
-		return Key{}, NoReplica, fmt.Errorf("revoking the key: %w", err)
-	}
-	defer release()
-	answer, err := revokeKey.Run(ctx, conn, keys, id, org, timeText(k.now()), hash, store.ChangesMaxLen,
+	answer, err := revokeKey.Run(ctx, k.store.Client(), keys, id, org, timeText(k.now()), hash, store.ChangesMaxLen,
 		store.KeyID, store.KeyOrgID, store.KeyRevokedAt, store.ChangeKey).StringSlice()
 	if err != nil {
 		return Key{}, NoReplica, fmt.Errorf("revoking the key: %w", err)
@@ -80,7 +75,7 @@ func (k *Keys) Revoke(ctx context.Context, org, id string) (Key, Replicated, err
 	if err != nil {
 		return Key{}, NoReplica, fmt.Errorf("revoking the key: %w", err)
 	}
-	return key, replicated(ctx, conn), nil
+	return key, k.replicated(ctx, keys[0]), nil
 }
 
 // find returns the hash of the key with that id. A key made elsewhere may have no entry by its id; where the organization is known, its
@@ -138,29 +133,24 @@ func (k *Keys) notFound(ctx context.Context) error {
 	return ErrKeyNotFound
 }
 
-// connection is one connection to the primary that holds key: WAIT speaks of what its own connection wrote.
-func (k *Keys) connection(ctx context.Context, key string) (*redis.Conn, func(), error) {
-	var client *redis.Client
+// replicated waits until a replica has what was written to a key, where the server says that it has one. WAIT waits for all that the
+// server had written when it answered the command before on the same connection, whoever wrote it: here INFO.
+func (k *Keys) replicated(ctx context.Context, key string) Replicated {
+	var primary *redis.Client
 	switch c := k.store.Client().(type) {
 	case *redis.Client:
-		client = c
+		primary = c
 	case *redis.ClusterClient:
 		node, err := c.MasterForKey(ctx, key)
 		if err != nil {
-			return nil, nil, err
+			return NotOnReplica
 		}
-		client = node
-	default:
-		return nil, nil, fmt.Errorf("a client of type %T", c)
+		primary = node
 	}
-	conn := client.Conn()
-	return conn, func() { _ = conn.Close() }, nil
-}
-
-// replicated waits for a replica, where the server says that there is one.
-func replicated(ctx context.Context, conn *redis.Conn) Replicated {
+	conn := primary.Conn()
+	defer func() { _ = conn.Close() }()
 	info, err := conn.Info(ctx, "replication").Result()
-	if err != nil || store.InfoField(info, "connected_slaves") == "" || store.InfoField(info, "connected_slaves") == "0" {
+	if n := store.InfoField(info, "connected_slaves"); err != nil || n == "" || n == "0" {
 		return NoReplica // also where the server does not let us see, or is none that has replicas
 	}
 	n, err := conn.Wait(ctx, 1, replicaWait).Result()

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -55,15 +56,15 @@ var params = map[string]string{
 	"min_idle_conns": number, "max_idle_conns": number, "max_active_conns": number, "conn_max_idle_time": duration,
 	"conn_max_lifetime": duration, "conn_max_lifetime_jitter": duration, "pipeline_pool_size": number,
 	"pipeline_read_buffer_size": number, "pipeline_write_buffer_size": number, "addr": anyText, "master_name": anyText,
-	"username": anyText, "password": anyText, "failing_timeout_seconds": number,
+	"username": anyText, "password": anyText, "failing_timeout_seconds": number, "idle_timeout": duration, "max_conn_age": duration,
+	"disableIdentity": yesNo, "identitySuffix": anyText, "unstable_resp3": yesNo,
 }
 
-// OnlySentinel are parameters that mean something beside master_name alone, and noCluster those that mean nothing in a Cluster.
-var (
-	onlySentinel = []string{"username", "password"}
-	noCluster    = []string{"db"}
-	onlyCluster  = []string{"failing_timeout_seconds"}
-)
+// Parameters that go-redis knows for some shapes alone.
+var onlyFor = map[string][]shape{
+	"username": {sentinel}, "password": {sentinel}, "disableIdentity": {sentinel}, "identitySuffix": {sentinel}, "unstable_resp3": {sentinel},
+	"db": {single, sentinel}, "failing_timeout_seconds": {cluster}, "idle_timeout": {single}, "max_conn_age": {single},
+}
 
 // Refused are the parameters of go-redis that this code cannot let anybody set, with the reason.
 var refused = map[string]string{
@@ -108,7 +109,7 @@ func parseTarget(raw string) (*target, error) {
 	default:
 		return nil, errors.New("the redis URL has a scheme that is not known: it begins with redis://, rediss:// or unix://")
 	}
-	if u.Opaque != "" || u.Fragment != "" {
+	if u.Fragment != "" || !strings.HasPrefix(raw[len(u.Scheme):], "://") {
 		return nil, errors.New("the redis URL cannot be read: percent-encode # in its password, and write // after the scheme")
 	}
 	q, err := url.ParseQuery(u.RawQuery)
@@ -120,8 +121,12 @@ func parseTarget(raw string) (*target, error) {
 	switch {
 	case q.Has("master_name"):
 		t.shape = sentinel
-	case q.Has("addr") || q.Get("cluster") == "true":
+	case q.Has("addr"):
 		t.shape = cluster
+	default:
+		if is, _ := strconv.ParseBool(q.Get("cluster")); is {
+			t.shape = cluster
+		}
 	}
 	if t.unix {
 		t.name = "unix://" + u.Path
@@ -132,7 +137,7 @@ func parseTarget(raw string) (*target, error) {
 	if t.unix && t.shape != single {
 		return nil, errors.New("the redis URL names a unix socket, which is neither a Sentinel nor a Cluster")
 	}
-	if t.unix && u.Path == "" {
+	if t.unix && (u.Path == "" || u.Host != "" || strings.Contains(u.Path, "@")) { // an @ there is the end of a password with a slash in it
 		return nil, errors.New("the redis URL names no socket: it looks like unix:///run/redis/redis.sock")
 	}
 	if t.tls, err = tlsConfig(u, q); err != nil {
@@ -195,14 +200,14 @@ func checkParams(t *target, q url.Values) error {
 		if !known {
 			return fmt.Errorf("the redis URL has a parameter that is not known (allowed: %s)", strings.Join(allowed(), ", "))
 		}
-		if slices.Contains(onlySentinel, name) && t.shape != sentinel {
+		if (name == "username" || name == "password") && t.shape != sentinel {
 			return fmt.Errorf("the redis URL must not set %s without master_name: it stands before the @", name)
 		}
-		if slices.Contains(noCluster, name) && t.shape == cluster || slices.Contains(onlyCluster, name) && t.shape != cluster {
+		if shapes, some := onlyFor[name]; some && !slices.Contains(shapes, t.shape) {
 			return fmt.Errorf("the redis URL must not set %s: it means nothing to this kind of Redis", name)
 		}
 		for _, v := range q[name] {
-			if !readable(kind, v) {
+			if !readable(kind, v) && (name != "pipeline_pool_size" || v != "-1") { // -1: no pool of its own for pipelines
 				return fmt.Errorf("the redis URL sets %s to something that is not %s", name, kind)
 			}
 		}
@@ -227,21 +232,26 @@ func allowed() []string {
 	return names
 }
 
+// readable says whether go-redis reads v as that kind. Nothing is the default. Numbers count connections or bytes, and go-redis panics on
+// some that are out of all reason.
 func readable(kind, v string) bool {
-	var err error
+	if v == "" {
+		return true
+	}
 	switch kind {
 	case number:
-		_, err = strconv.Atoi(v)
+		n, err := strconv.Atoi(v)
+		return err == nil && 0 <= n && n <= 1<<20
 	case yesNo:
-		if v != "true" && v != "false" {
-			_, err = strconv.ParseBool(v)
-		}
+		return slices.Contains([]string{"true", "false", "1", "0"}, v)
 	case duration:
-		if _, bad := strconv.Atoi(v); bad != nil {
-			_, err = time.ParseDuration(v)
+		if n, err := strconv.Atoi(v); err == nil {
+			return n <= math.MaxInt32
 		}
+		_, err := time.ParseDuration(v)
+		return err == nil
 	}
-	return err == nil
+	return true
 }
 
 // PasswordFile reads the password of the data server from password_file, where that is given. One trailing newline is dropped.

@@ -9,14 +9,18 @@ import (
 
 func TestParseTargetShapes(t *testing.T) {
 	for raw, want := range map[string]shape{
-		"redis://localhost:6379/3":                                      single,
-		"rediss://u:p@h:1/?protocol=2":                                  single,
-		"unix:///run/redis.sock?db=2":                                   single,
-		"redis://s1:26379?master_name=main&addr=s2:26379&addr=s3:26379": sentinel,
-		"redis://s1:26379/1?addr=s2:26379&master_name=main&password=x":  sentinel,
-		"redis://n1:6379?addr=n2:6379":                                  cluster,
-		"redis://n1:6379?cluster=true":                                  cluster,
-		"redis://n1:6379?cluster=false":                                 single,
+		"redis://localhost:6379/3":                                       single,
+		"rediss://u:p@h:1/?protocol=2":                                   single,
+		"unix:///run/redis.sock?db=2":                                    single,
+		"redis://s1:26379?master_name=main&addr=s2:26379&addr=s3:26379":  sentinel,
+		"redis://s1:26379/1?addr=s2:26379&master_name=main&password=x":   sentinel,
+		"redis://n1:6379?addr=n2:6379":                                   cluster,
+		"redis://n1:6379?cluster=true":                                   cluster,
+		"redis://n1:6379?cluster=false":                                  single,
+		"redis://n1:6379?cluster=1":                                      cluster,
+		"redis://n1:6379?pool_size=&db=&cluster=":                        single,
+		"redis://n1:6379?idle_timeout=5m&max_conn_age=3600":              single,
+		"redis://s1?master_name=m&disableIdentity=true&identitySuffix=x": sentinel,
 	} {
 		got, err := parseTarget(raw)
 		if err != nil {
@@ -98,6 +102,9 @@ func TestParseTargetRefuses(t *testing.T) {
 		"rediss://h?skip_verify=true":                          "skip_verify",
 		"redis://h?password=SECRET":                            "password without master_name",
 		"redis://h?cluster=true&db=1":                          "db",
+		"redis://h?pool_size=-1":                               "pool_size",
+		"redis://h?pipeline_pool_size=-2":                      "pipeline_pool_size",
+		"redis://h?pool_size=99999999999":                      "pool_size",
 		"redis://h?cluster=perhaps":                            "cluster",
 		"redis://h?master_name=":                               "master_name",
 		"redis://h?ca_file=/x":                                 "rediss://",
@@ -125,7 +132,8 @@ func TestParseTargetRefuses(t *testing.T) {
 func FuzzParseTarget(f *testing.F) {
 	for _, s := range []string{
 		"redis://u:p@h:1/2?db=1", "rediss://h?ca_file=x", "unix:///s", "redis://h?master_name=m&addr=x:1&password=p", "redis://h?addr=[::1]:1",
-		"redis://h?cluster=true&pool_size=-1", "redis://:p%2f@[::1]:1", "redis://h?conn_max_lifetime=1&conn_max_lifetime_jitter=2",
+		"redis://h?cluster=true&pipeline_pool_size=-1", "redis://h?pool_size=1048576&pipeline_pool_size=1048576", "redis://h?max_concurrent_dials=1048576&pipeline_read_buffer_size=1",
+		"redis://:p%2f@[::1]:1", "redis://h?conn_max_lifetime=1&conn_max_lifetime_jitter=2",
 	} {
 		f.Add(s)
 	}
@@ -145,6 +153,14 @@ func FuzzParseTarget(f *testing.F) {
 			if strings.Contains(tg.name, password) {
 				t.Errorf("%q is shown as %q", raw, tg.name)
 			}
+			if strings.Contains(raw, "min_idle_conns") {
+				return // it would dial
+			}
+			st, err := Open(Options{URL: raw})
+			if err != nil {
+				t.Fatalf("%q: %v", raw, err)
+			}
+			_ = st.Close()
 		}
 	})
 }
