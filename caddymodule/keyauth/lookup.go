@@ -183,7 +183,7 @@ func (a *Auth) fly(ctx context.Context, d *digest, name string, f *flight) (ans 
 	before := a.clock.now()
 	h := a.reader.ReadHashes(ctx, name)[0]
 	if unanswered(h.Err) && time.Until(deadline) > readTime {
-		before = a.clock.now() // a connection that broke while it lay idle says nothing about the next one
+		// A connection that broke while it lay idle says nothing about the next one.
 		h = a.reader.ReadHashes(ctx, name)[0]
 	}
 	a.breakers.note(name, unanswered(h.Err), a.clock.now())

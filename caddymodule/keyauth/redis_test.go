@@ -18,6 +18,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/changes"
+	"github.com/tenzo-ai/tenzo-gateway/config/embedded"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -30,7 +31,8 @@ type process struct {
 	store *store.Store
 	keys  *config.Keys
 	log   *syncBuffer
-	end   func() // stops it as a graceful stop does
+	halt  func() // stops it as a graceful stop does, short of closing the store
+	end   func() // halts it and closes the store
 }
 
 type syncBuffer struct {
@@ -67,17 +69,20 @@ func startOn(t *testing.T, url string, o Options) *process {
 	var running sync.WaitGroup
 	running.Go(func() { follower.Run(ctx) })
 	running.Go(func() { a.Run(ctx) })
-	var once sync.Once
-	p := &process{Auth: a, announced: announced, store: st, keys: config.NewKeys(st), log: log, end: func() {
-		once.Do(func() {
-			cancel()
-			running.Wait()
-			stop, done := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
-			defer done()
-			a.Stop(stop)
+	halt := sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		stop, done := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
+		defer done()
+		a.Stop(stop)
+	})
+	p := &process{
+		Auth: a, announced: announced, store: st, keys: config.NewKeys(st), log: log, halt: halt,
+		end: sync.OnceFunc(func() {
+			halt()
 			_ = st.Close()
-		})
-	}}
+		}),
+	}
 	t.Cleanup(p.end)
 	harness.Eventually(t, 10*time.Second, func() error {
 		if follower.ProvenAt().IsZero() {
@@ -137,12 +142,12 @@ func (p *process) soon(t *testing.T, within time.Duration, key, verdict string) 
 	})
 }
 
-// inTime fails where a request takes a second.
+// inTime fails where a request takes much longer than the second it may. How long exactly is tried where no other load disturbs the clock.
 func (p *process) inTime(t *testing.T, key, verdict string) {
 	t.Helper()
 	start := time.Now()
 	want(t, "verdict", p.ask(key), verdict)
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("a request took %s", d)
 	}
 }
@@ -422,4 +427,44 @@ func TestRedisCluster(t *testing.T) {
 	got, _, private := usageOf(t, c, keys[1].ID)
 	want(t, "count", got, "4")
 	want(t, "private fields", len(private), 0)
+}
+
+// The user that the contract's ACL describes can do all that is done here.
+func TestRedisACL(t *testing.T) {
+	r := marked(t)
+	c := r.Client(t)
+	if err := c.Do(t.Context(), "ACL", "SETUSER", "gateway", "on", ">secret",
+		"~tenzo:*", "~{tenzo:*", "+@all", "-@admin", "-@dangerous", "+info").Err(); err != nil {
+		t.Fatal(err)
+	}
+	p := startOn(t, r.URLAs("gateway", "secret"), Options{})
+	tryAll(t, c, p)
+}
+
+// The server of trials knows less than Redis; it knows what is needed here.
+func TestEmbeddedServer(t *testing.T) {
+	server, err := embedded.Start("127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	p := startOn(t, server.URL(), Options{})
+	tryAll(t, p.store.Client(), p)
+}
+
+// tryAll uses, counts, revokes and stops.
+func tryAll(t *testing.T, c redis.Cmdable, p *process) {
+	t.Helper()
+	key := p.create(t)
+	p.useAll(t, key, 3)
+	awaitCount(t, c, key.ID, "3")
+	want(t, "unknown", p.ask(config.GenerateKey(nil)), CodeUnknown)
+	p.useAll(t, key, 1)
+	p.revoke(t, key.ID)
+	p.soon(t, 5*time.Second, key.Secret, CodeRevoked)
+	p.halt()
+	got, _, private := usageOf(t, c, key.ID)
+	want(t, "count", got, "4")
+	want(t, "private fields", len(private), 0)
+	p.end()
 }

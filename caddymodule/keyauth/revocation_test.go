@@ -37,6 +37,10 @@ func TestRecordIsNeverTrustedLongerThan60s(t *testing.T) {
 			c.mono.Add(int64(time.Second))
 		}, CodeRevoked},
 		{"wall clock set forward", func(c *handClock) { c.wall.Add(int64(time.Hour)) }, CodeRevoked},
+		{"wall clock a little ahead", func(c *handClock) {
+			c.pass(60*time.Second - time.Millisecond)
+			c.wall.Add(int64(time.Millisecond))
+		}, CodeRevoked},
 		{"half of it suspended", func(c *handClock) {
 			c.pass(30 * time.Second)
 			c.wall.Add(int64(30 * time.Second))
