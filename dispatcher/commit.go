@@ -14,7 +14,6 @@ const commitBatch = 1024
 // commitment is a step that waits to be committed, and what is to happen then.
 type commitment struct {
 	step queue.Step
-	job  *job
 	// then is called by the committer and must not block. held is false where the event turned out not to be ours any more; after a lost
 	// answer that cannot be told, and a last step counts as made.
 	then func(held bool)
@@ -28,19 +27,17 @@ type committer struct {
 	steps chan commitment
 }
 
+// newCommitter makes room for as many steps as there can be: an event has one at a time. So nobody ever waits to submit.
 func newCommitter(s *session) *committer {
-	return &committer{s: s, steps: make(chan commitment, 2*commitBatch)}
+	return &committer{s: s, steps: make(chan commitment, s.d.options.MaxInFlight)}
 }
 
 // submit hands a step over; then is called once it is committed.
-func (c *committer) submit(step queue.Step, j *job, then func(held bool)) {
-	select {
-	case c.steps <- commitment{step, j, then}:
-	case <-c.s.ended:
-	}
+func (c *committer) submit(step queue.Step, then func(held bool)) {
+	c.steps <- commitment{step, then}
 }
 
-// run commits until done is closed and nothing waits any more, or the session is over.
+// run commits until done is closed, before which everything was submitted, and nothing waits any more; or until the session is over.
 func (c *committer) run(ctx context.Context, done <-chan struct{}) {
 	var batch []commitment
 	for {
@@ -53,7 +50,12 @@ func (c *committer) run(ctx context.Context, done <-chan struct{}) {
 			case s := <-c.steps:
 				batch = append(batch, s)
 			case <-done:
-				return
+				select { // what was submitted before done comes first
+				case s := <-c.steps:
+					batch = append(batch, s)
+				default:
+					return
+				}
 			case <-ctx.Done():
 				return
 			}

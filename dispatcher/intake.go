@@ -68,9 +68,7 @@ func (s *session) intake(ctx, work context.Context) {
 			continue
 		}
 		pause := min(lookAgain, max(0, time.Until(time.Unix(0, s.nextDue.Load()))))
-		if !fresh || pause > 0 {
-			timer.Reset(max(pause, time.Millisecond))
-		}
+		timer.Reset(max(pause, time.Millisecond))
 		select {
 		case <-timer.C:
 		case <-s.wake:
@@ -82,7 +80,7 @@ func (s *session) intake(ctx, work context.Context) {
 	}
 }
 
-// roomFor says how many events may be taken; 0 until there is room worth a round trip.
+// room says how many events may be taken; 0 until there is room worth a round trip.
 func (s *session) room() (n int, bytes int64, retries int) {
 	n, bytes, retries = s.board.room()
 	if o := s.d.options; bytes < int64(o.MaxPayload) || n < min(64, max(1, o.MaxInFlight/8)) {
@@ -212,7 +210,7 @@ func (s *session) free(j *job) {
 // park sends an event back to Redis until its endpoint has room.
 func (s *session) park(j *job) {
 	j.body, j.Payload = nil, nil
-	s.committer.submit(queue.Step{Kind: queue.Park, Event: &j.Taken}, j, func(bool) {
+	s.committer.submit(queue.Step{Kind: queue.Park, Event: &j.Taken}, func(bool) {
 		s.drop(j)
 		s.board.parkedIn([]string{j.OrgID})
 	})

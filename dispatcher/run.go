@@ -141,7 +141,7 @@ func (s *session) finish(j *job, step queue.Step, outcome string) {
 	if outcome == outcomeDead {
 		s.d.health.dead(j, step.Reason)
 	}
-	s.committer.submit(step, j, func(held bool) {
+	s.committer.submit(step, func(held bool) {
 		if held {
 			s.d.metrics.of(j.Event).outcomes[outcome].Inc()
 		}
@@ -156,7 +156,7 @@ func (s *session) bury(j *job, reason string) {
 // later frees the slot and makes the event due after delay.
 func (s *session) later(j *job, delay time.Duration, d *queue.Delivery) {
 	s.free(j)
-	s.committer.submit(queue.Step{Kind: queue.Delay, Event: &j.Taken, Delay: delay, Delivery: d}, j, func(bool) {
+	s.committer.submit(queue.Step{Kind: queue.Delay, Event: &j.Taken, Delay: delay, Delivery: d}, func(bool) {
 		s.drop(j)
 		s.dueIn(delay)
 	})
@@ -165,7 +165,7 @@ func (s *session) later(j *job, delay time.Duration, d *queue.Delivery) {
 // record commits a failed attempt and waits for it. It reports whether the event is still ours.
 func (s *session) record(ctx context.Context, j *job, d *queue.Delivery) bool {
 	recorded := make(chan bool, 1)
-	s.committer.submit(queue.Step{Kind: queue.Record, Event: &j.Taken, Delivery: d}, j, func(held bool) { recorded <- held })
+	s.committer.submit(queue.Step{Kind: queue.Record, Event: &j.Taken, Delivery: d}, func(held bool) { recorded <- held })
 	select {
 	case held := <-recorded:
 		return held

@@ -35,7 +35,6 @@ type session struct {
 	committer *committer
 
 	drain   chan struct{} // closed: nothing new is begun
-	ended   chan struct{} // closed: nothing is committed any more
 	wake    chan struct{} // there is room, or something to look for
 	dirty   atomic.Bool   // an answer may have been lost: Redis may hold for us what we do not know
 	nextDue atomic.Int64  // when the retries are to be looked at, Unix ns
@@ -49,7 +48,7 @@ type session struct {
 func newSession(d *Dispatcher) *session {
 	s := &session{
 		d: d, process: d.queue.NewProcess(), board: newBoard(d.options), gate: newGate(),
-		drain: make(chan struct{}), ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		drain: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	s.committer = newCommitter(s)
 	return s
@@ -109,7 +108,6 @@ func (s *session) serve(stop <-chan struct{}, grace context.Context) error {
 		err = s.release()
 	}
 	cancel()
-	close(s.ended)
 	<-committed
 	s.d.metrics.inFlight.Sub(float64(s.board.size()))
 	return err
@@ -162,6 +160,7 @@ func (s *session) register(ctx context.Context, stop <-chan struct{}) bool {
 func (s *session) beat(ctx context.Context) {
 	lapsed := map[string]time.Time{}
 	var last time.Time
+	strays := 0 // beats in a row in which Redis held more for us than we know of
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
@@ -193,6 +192,11 @@ func (s *session) beat(ctx context.Context) {
 			clear(lapsed)
 		}
 		last = asked
+		if strays++; l.Held <= s.board.size() {
+			strays = 0
+		} else if strays >= 5 {
+			s.dirty.Store(true)
+		}
 		s.takeOver(ctx, asked, l, lapsed)
 	}
 }
