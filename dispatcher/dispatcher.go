@@ -109,7 +109,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		d.mu.Lock()
 		d.session = s
 		d.mu.Unlock()
-		d.result = s.serve(d.stop, d.grace)
+		d.result = s.serve(d.grace, d.stop)
 		select {
 		case <-d.stop:
 			return

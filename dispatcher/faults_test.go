@@ -155,7 +155,7 @@ func TestAnswersLost(t *testing.T) {
 	n := newEndpoints()
 	n.set("b", func(_ context.Context, r attempt.Request, nth int) attempt.Result {
 		if nth == 1 {
-			return fails(nil, r, nth)
+			return fails(t.Context(), r, nth)
 		}
 		return ok
 	})
@@ -288,7 +288,7 @@ func TestGroupDestroyed(t *testing.T) {
 	})
 	n.set("b", func(_ context.Context, r attempt.Request, nth int) attempt.Result {
 		if nth < 3 {
-			return fails(nil, r, nth)
+			return fails(t.Context(), r, nth)
 		}
 		return ok
 	})

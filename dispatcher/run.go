@@ -96,8 +96,7 @@ func (s *session) project(j *job) *payload.Error {
 	}
 	body, err := s.d.projector.Project(nil, payload.Source{Event: j.Event, OrgID: j.OrgID, PublishedAt: j.PublishedAt, Payload: j.Payload})
 	if err != nil {
-		var refusal *payload.Error
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*payload.Error](err); ok {
 			return refusal
 		}
 		return &payload.Error{Reason: payload.InvalidPayload, Detail: "the payload cannot be read"}

@@ -54,9 +54,9 @@ func newSession(d *Dispatcher) *session {
 	return s
 }
 
-// serve works until stop is closed, then winds up within the grace period that stop's owner gives through grace; or until the work was
-// taken over. It reports whether everything held was handed over or finished.
-func (s *session) serve(stop <-chan struct{}, grace context.Context) error {
+// serve works until stop is closed, and then winds up: what is in flight has until grace is done. Or it works until the work was taken
+// over. The error says that what is held could not be handed over.
+func (s *session) serve(grace context.Context, stop <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.cancel = cancel

@@ -46,7 +46,7 @@ func (b *board) parkedIn(orgs []string) {
 	}
 }
 
-// room of an organization for parked events.
+// orgRoom is how many parked events of an organization there is room for.
 type orgRoom struct {
 	org string
 	n   int
@@ -85,22 +85,11 @@ func (b *board) unparked(org string, left int) {
 	}
 }
 
-// close lets nothing start any more, and returns how many events have a slot.
+// close lets nothing start any more.
 func (b *board) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-}
-
-// running says how many events have a slot.
-func (b *board) running() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := 0
-	for _, e := range b.endpoints {
-		n += len(e.running)
-	}
-	return n
 }
 
 // has says whether an entry is held in memory.

@@ -2,6 +2,8 @@ package dispatcher
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
@@ -51,12 +53,8 @@ func NewTester(st *store.Store, o Options) (*Tester, error) {
 // Test sends a sample of event to the webhook of org, active or not. An attempt that was made is never an error, however it ended;
 // errors are *config.Error or the store's.
 func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error) {
-	known := false
-	for _, e := range t.events {
-		known = known || e == event
-	}
-	if !known {
-		return TestResult{}, config.Invalid("event", "unknown_event", "there is no such event; a webhook receives "+list(t.events))
+	if !slices.Contains(t.events, event) {
+		return TestResult{}, config.Invalid("event", "unknown_event", "there is no such event; a webhook receives "+strings.Join(t.events, ", "))
 	}
 	w, err := t.webhooks.Get(ctx, org)
 	if err != nil {
@@ -76,17 +74,3 @@ func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error
 
 // Close closes the connections that are kept.
 func (t *Tester) Close() { t.sender.Close() }
-
-func list(names []string) string {
-	out := ""
-	for i, n := range names {
-		switch {
-		case i > 0 && i == len(names)-1:
-			out += " and "
-		case i > 0:
-			out += ", "
-		}
-		out += n
-	}
-	return out
-}

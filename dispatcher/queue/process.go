@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"time"
 
@@ -250,7 +251,7 @@ func (p *Process) Listen(ctx context.Context, cursor string) error {
 	_, err := p.q.store.Blocking().XRead(ctx, &redis.XReadArgs{
 		Streams: []string{p.q.names.Events(), cursor}, Count: 1, Block: time.Second,
 	}).Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return nil
 	}
 	return err

@@ -40,7 +40,8 @@ type Committed struct {
 }
 
 // Commit makes steps in one pipeline: one script for each kind, and the delivery log behind them, whose failure is no error of the
-// commit. After an error it may be repeated: each step is guarded by the place that it leaves.
+// commit. After an error it may be repeated with the same steps: each is guarded by the place that it leaves, and a Delivery that was
+// logged is taken out of its step.
 func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -84,14 +85,21 @@ func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
 			all = all[n:]
 		}
 	}
-	var logged []*redis.StringCmd
+	logged := map[int]*redis.StringCmd{}
 	for i := range steps {
 		if steps[i].Delivery != nil {
-			logged = append(logged, p.q.logAttempt(ctx, pipe, steps[i].Event.OrgID, *steps[i].Delivery))
+			logged[i] = p.q.logAttempt(ctx, pipe, steps[i].Event.OrgID, *steps[i].Delivery)
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	c := Committed{Done: make([]bool, len(steps))}
+	for i, l := range logged {
+		if err := l.Err(); err != nil {
+			c.Unlogged = err
+		} else {
+			steps[i].Delivery = nil // not again, should the commit be repeated
+		}
+	}
 	for _, part := range parts {
 		r, err := part.cmd.Slice()
 		if err == nil && len(r) == 0 {
@@ -104,11 +112,6 @@ func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
 		done := list(m[0])
 		for k, i := range part.steps {
 			c.Done[i] = k < len(done) && num(done[k]) == 1
-		}
-	}
-	for _, l := range logged {
-		if err := l.Err(); err != nil {
-			c.Unlogged = err
 		}
 	}
 	return c, nil

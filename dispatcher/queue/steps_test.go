@@ -92,7 +92,7 @@ func TestTakenOver(t *testing.T) {
 		if d := cmp.Diff([]string{p.Name()}, l.Lapsed); d != "" {
 			t.Error(d)
 		}
-		if moved, given, err := heir.TakeOver(t.Context(), p.Name()); moved != 5 || given != nil && len(given) > 0 || err != nil {
+		if moved, given, err := heir.TakeOver(t.Context(), p.Name()); moved != 5 || len(given) > 0 || err != nil {
 			t.Errorf("took %d, gave up %v, %v", moved, given, err)
 		}
 		if moved, _, err := heir.TakeOver(t.Context(), p.Name()); moved != 0 || err != nil {
