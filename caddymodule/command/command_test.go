@@ -20,15 +20,21 @@ type result struct {
 	err            error
 }
 
-// run runs a command line as the binary would.
-func run(t *testing.T, stdin string, args ...string) result {
-	t.Helper()
+// newRoot is the binary's command with ours below it.
+func newRoot() *cobra.Command {
 	root := &cobra.Command{Use: "tenzo-gateway", SilenceUsage: true, SilenceErrors: true}
 	for _, c := range All("test") {
 		cmd := &cobra.Command{Use: c.Name + " " + c.Usage, Short: c.Short, Long: c.Long}
 		c.Setup(cmd)
 		root.AddCommand(cmd)
 	}
+	return root
+}
+
+// run runs a command line as the binary would.
+func run(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	root := newRoot()
 	var stdout, stderr bytes.Buffer
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)

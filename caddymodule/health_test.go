@@ -1,0 +1,77 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// readiness is what /readyz says.
+type readiness struct {
+	Ready    bool
+	Problems map[string]string
+}
+
+func TestHealth(t *testing.T) {
+	r := harness.StartRedis(t) // without its marker
+	t.Setenv("TENZO_REDIS_URL", r.URL())
+	addr := harness.FreeAddr(t)
+	load(t, fmt.Sprintf(`{
+	admin off
+	tenzo {
+		webhooks
+	}
+}
+http://%s {
+	tenzo_auth /v1
+	tenzo_health
+	respond "other paths pass on"
+}`, addr))
+	c := client(t)
+	ready := func() (int, readiness) {
+		response, body := get(t, c, "http://"+addr+"/readyz", "")
+		var v readiness
+		if err := json.Unmarshal([]byte(body), &v); err != nil {
+			t.Fatalf("%v in %q", err, body)
+		}
+		if v.Ready != (response.StatusCode == http.StatusOK) {
+			t.Errorf("%s says %q", response.Status, body)
+		}
+		return response.StatusCode, v
+	}
+	eventually := func(what string, status int, problem bool) {
+		t.Helper()
+		harness.Eventually(t, 15*time.Second, func() error {
+			if s, v := ready(); s != status || (v.Problems["redis"] != "") != problem {
+				return fmt.Errorf("%s: %d %+v", what, s, v)
+			}
+			return nil
+		})
+	}
+	eventually("without the marker", http.StatusServiceUnavailable, true)
+	if response, body := get(t, c, "http://"+addr+"/livez", ""); response.StatusCode != http.StatusOK || body == "" {
+		t.Errorf("/livez: %s %q", response.Status, body)
+	}
+	if _, body := get(t, c, "http://"+addr+"/other", ""); body != "other paths pass on" {
+		t.Errorf("another path: %q", body)
+	}
+	r.Mark()
+	eventually("with the marker", http.StatusOK, false)
+	key := createKey(t, r, "acme")
+	harness.Eventually(t, 10*time.Second, func() error {
+		if response, _ := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
+			return errors.New(response.Status)
+		}
+		return nil
+	})
+	r.Kill()
+	eventually("in an outage", http.StatusOK, true)
+	if response, _ := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
+		t.Errorf("in an outage a key that is held: %s", response.Status)
+	}
+}
