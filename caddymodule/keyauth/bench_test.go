@@ -90,3 +90,22 @@ func BenchmarkNegative(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRefreshLook is looking through a full cache in which nothing is due, which Run does every second.
+func BenchmarkRefreshLook(b *testing.B) {
+	a, _ := warm(b, 100_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		a.refreshDue(b.Context())
+	}
+}
+
+// BenchmarkFlushLook is looking through as many counters of which none changed, which Run does every second.
+func BenchmarkFlushLook(b *testing.B) {
+	a, _ := warm(b, 100_000)
+	a.usage.flush(b.Context())
+	b.ReportAllocs()
+	for b.Loop() {
+		a.usage.flush(b.Context())
+	}
+}

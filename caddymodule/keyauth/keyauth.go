@@ -82,7 +82,8 @@ type Auth struct {
 	held    atomic.Pointer[space[*entry]]
 	refused *space[refusedKey]
 	// epoch counts the gaps. What was read in an earlier one is read again before its next use (invariant 3).
-	epoch atomic.Uint64
+	epoch  atomic.Uint64
+	looked atomic.Uint64 // the epoch in which refreshDue last looked
 
 	desks      [desks]desk
 	places     chan struct{} // holds one for each request that reads
@@ -183,6 +184,7 @@ func (a *Auth) Reconfigure(o Options) {
 		a.held.Store(held)
 	}
 	a.settings.Store(s)
+	a.held.Load().lookAtAll() // with another time to live other keys are due
 }
 
 // Run keeps held keys fresh and flushes counts, until ctx is done; when it has returned, no goroutine of a is left. Call Stop after it.

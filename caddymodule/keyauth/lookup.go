@@ -78,9 +78,7 @@ func (a *Auth) fromCache(e *entry, now instant) Verdict {
 		return a.refuse(refuseExpired)
 	}
 	a.usage.count(e, now.wall)
-	if !e.used.Load() {
-		e.used.Store(true)
-	}
+	a.noteUse(e)
 	if idle := now.age - e.touched.Load(); idle > int64(touchEvery) {
 		if a.held.Load().touch(&e.digest, idle > int64(touchAtLast)) {
 			e.touched.Store(now.age)
@@ -161,7 +159,7 @@ func (a *Auth) withoutRedis(d *digest) Verdict {
 		return Verdict{Refusal: refuseExpired}
 	}
 	a.usage.count(e, now.wall)
-	e.used.Store(true)
+	a.noteUse(e)
 	return Verdict{Key: &e.Record}
 }
 

@@ -58,6 +58,90 @@ func TestKeyInUseNeverWaitsForRedis(t *testing.T) {
 	})
 }
 
+// A key that is used for the first time since its read when it is past half its life is read again at once.
+func TestLateUseIsRefreshed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		key := testKey("a")
+		f.redis.set(key, goodFields("k1"))
+		f.ask(key)
+		time.Sleep(40 * time.Second)
+		want(t, "reads of an idle key", f.redis.count(), 1)
+		f.ask(key)
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		want(t, "reads after its use", f.redis.count(), 2)
+		time.Sleep(time.Minute)
+		want(t, "reads while idle again", f.redis.count(), 2)
+	})
+}
+
+// Redis is away at the very moment when a key is due, or answers with errors. It is read again once Redis answers, and waits for nothing.
+func TestRefreshIsMadeUpFor(t *testing.T) {
+	for _, how := range []string{"hangs", "refuses", "loads"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := onTime(t, Options{})
+				key := testKey("a")
+				f.redis.set(key, goodFields("k1"))
+				f.ask(key)
+				f.ask(key)
+				time.Sleep(25 * time.Second)
+				switch how {
+				case "hangs":
+					f.redis.hang(true)
+				case "refuses":
+					f.redis.fail(errDown)
+				case "loads":
+					f.redis.fail(reply("LOADING Redis is loading the dataset in memory"))
+				}
+				time.Sleep(10 * time.Second)
+				f.redis.hang(false)
+				time.Sleep(3 * time.Second)
+				synctest.Wait()
+				time.Sleep(45 * time.Second) // so long the record that was read then is good, and no other
+				want(t, "verdict", f.ask(key), "allowed k1")
+				want(t, "requests that waited for Redis", f.metrics.lookups[sourceRedis].Load(), 1)
+			})
+		})
+	}
+}
+
+// After a gap the keys in use are read again without waiting for a request.
+func TestRefreshAfterGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		used, idle := testKey("used"), testKey("idle")
+		f.redis.set(used, goodFields("k1"))
+		f.redis.set(idle, goodFields("k2"))
+		f.ask(used)
+		f.ask(used)
+		f.ask(idle)
+		f.Gap()
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		want(t, "reads", f.redis.count(), 3)
+		f.ask(used)
+		want(t, "requests that waited for Redis", f.metrics.lookups[sourceRedis].Load(), 2)
+	})
+}
+
+// A shorter time to live makes keys due at once.
+func TestRefreshAfterReconfigure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onTime(t, Options{})
+		key := testKey("a")
+		f.redis.set(key, goodFields("k1"))
+		f.ask(key)
+		f.ask(key)
+		time.Sleep(7 * time.Second)
+		f.Reconfigure(Options{CacheTTL: 10 * time.Second})
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		want(t, "reads", f.redis.count(), 2)
+	})
+}
+
 func TestRefreshIsPipelined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := onTime(t, Options{})

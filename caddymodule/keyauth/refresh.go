@@ -3,6 +3,7 @@ package keyauth
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -31,28 +32,80 @@ func (s *settings) lookEvery() time.Duration {
 	return min(time.Second, max(s.ttl/20, 5*time.Millisecond))
 }
 
+// young is below which age a used key is not due: it will not be past half its life at the next look either.
+func (s *settings) young() time.Duration { return s.ttl/2 - s.lookEvery()*3/2 }
+
+// noteUse notes that a request was let in from the cache. The order of its two steps matters: a look that comes between them misses the
+// first, but then the second has it look again.
+func (a *Auth) noteUse(e *entry) {
+	if e.used.Load() {
+		return
+	}
+	e.used.Store(true)
+	a.held.Load().of(&e.digest).lookAt(e.read.age + int64(a.settings.Load().young()))
+}
+
+// lookAt has the shard looked through at that moment of the age clock, if it is not before.
+func (sh *shard[V]) lookAt(moment int64) {
+	for due := sh.due.Load(); moment < due && !sh.due.CompareAndSwap(due, moment); due = sh.due.Load() {
+	}
+}
+
+// lookAtAll has every shard looked through next time.
+func (s *space[V]) lookAtAll() {
+	for i := range s.shards {
+		s.shards[i].due.Store(math.MinInt64)
+	}
+}
+
 // refreshDue reads again every key that was used since its last read and will be past half its life before the next look, or is from before
 // a gap. It stops where Redis gives no answer; the next look tries again.
+//
+// Invariant: a shard's due is not after the moment at which the first of its used keys is due. It is put off before the shard is looked
+// through, and whoever finds a key that will be due later, or notes a use, puts it forward again.
 func (a *Auth) refreshDue(ctx context.Context) {
 	now := a.clock.now() // noting steps of the wall clock too, also where no request comes
-	s, epoch := a.settings.Load(), a.epoch.Load()
-	young := s.ttl/2 - s.lookEvery()*3/2
-	held := a.held.Load()
+	epoch, held := a.epoch.Load(), a.held.Load()
+	if a.looked.Swap(epoch) != epoch {
+		held.lookAtAll()
+	}
+	young := a.settings.Load().young()
 	var due []*entry
+	answered := true
 	for i := range held.shards {
-		for _, e := range held.shards[i].values() {
-			if !e.used.Load() || now.since(e.read) < young && e.epoch == epoch {
-				continue
-			}
-			if due = append(due, e); len(due) == refreshBatch {
-				if !a.refreshAll(ctx, due) {
-					return
-				}
-				due = due[:0]
+		sh := &held.shards[i]
+		if now.age < sh.due.Load() {
+			continue
+		}
+		sh.due.Store(math.MaxInt64)
+		for _, e := range sh.values() {
+			switch {
+			case !e.used.Load():
+			case now.since(e.read) < young && e.epoch == epoch:
+				sh.lookAt(e.read.age + int64(young))
+			default:
+				due = append(due, e)
 			}
 		}
+		for ; answered && len(due) >= refreshBatch; due = due[refreshBatch:] {
+			answered = a.refreshAll(ctx, due[:refreshBatch])
+		}
 	}
-	a.refreshAll(ctx, due)
+	if answered {
+		a.refreshAll(ctx, due)
+	} else {
+		a.lookAgain(due)
+	}
+}
+
+// lookAgain has the shards of those keys that are still held as they were looked through next time.
+func (a *Auth) lookAgain(due []*entry) {
+	held := a.held.Load()
+	for _, e := range due {
+		if current, ok := held.get(&e.digest); ok && current == e {
+			held.of(&e.digest).lookAt(math.MinInt64)
+		}
+	}
 }
 
 // refreshAll reads these keys in one pipeline and reports whether Redis answered. Like any read, each can be joined, and is not kept where a
@@ -63,6 +116,7 @@ func (a *Auth) refreshAll(ctx context.Context, due []*entry) (answered bool) {
 		entries []*entry
 		names   []string
 	)
+	defer a.lookAgain(due) // at what was not read, or not answered, for whichever reason
 	now := a.clock.now()
 	for _, e := range due {
 		name := a.keyName(&e.digest)

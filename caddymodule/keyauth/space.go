@@ -3,6 +3,7 @@ package keyauth
 import (
 	"crypto/sha256"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -27,7 +28,8 @@ type space[V any] struct {
 type shard[V any] struct {
 	mu  sync.RWMutex
 	lru *simplelru.LRU[digest, V]
-	_   [128 - 32]byte // keeps the locks of two shards out of one cache line
+	due atomic.Int64   // of held keys: before this, on the age clock, none must be read again (refresh.go)
+	_   [128 - 40]byte // keeps the locks of two shards out of one cache line
 }
 
 // newSpace returns an empty space for size entries, which is at least 1.
