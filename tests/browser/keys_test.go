@@ -2,7 +2,6 @@ package browser
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -162,6 +161,7 @@ func TestListAndRevoke(t *testing.T) {
 	b.rowShows("Staging import (old)", "Revoked")
 	b.rowShows("Development", "Never")
 	b.state("keys")
+	b.window("keys-window")
 
 	// Another gateway counts a request; the page shows it without being asked to, and focus stays where it was.
 	page, err := s.Keys.List(t.Context(), org, 10, "")
@@ -252,77 +252,6 @@ func TestNamesAreText(t *testing.T) {
 	b.do(chromedp.EmulateViewport(320, 800))
 	b.fits()
 	b.state("keys-odd-names-320")
-}
-
-// fits says that nothing sticks out of the window to the right.
-func (b *tab) fits() {
-	b.t.Helper()
-	over := eval[[]string](b, `(() => { const width = document.documentElement.clientWidth;
-		if (document.documentElement.scrollWidth <= width) return [];
-		return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 120)) })()`)
-	if len(over) > 0 {
-		b.t.Errorf("these stick out of the window: %s", strings.Join(over, "\n"))
-	}
-}
-
-// An outage is said in words, and over when it is over.
-func TestListInTrouble(t *testing.T) {
-	s := newSite(t, nil)
-	s.key("Production Integration", nil, 0, time.Time{})
-	b := newTab(t, 1280)
-	b.expect("503")
-	release := make(chan struct{})
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if strings.Contains(r.URL.Path, "/api/") {
-			<-release
-		}
-		next.ServeHTTP(w, r)
-	})
-	b.open(s.URL + "/")
-	b.see("Loading…")
-	b.state("keys-loading")
-	close(release)
-	b.rowShows("Production Integration", "Active")
-
-	s.Raw.Del(t.Context(), s.Store.Names().Schema())
-	for _, k := range []string{"Production Integration"} {
-		b.rowShows(k, "Active") // a list that is not up to date is better than none
-	}
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if strings.Contains(r.URL.Path, "/api/") {
-			http.Error(w, "", http.StatusServiceUnavailable)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-	b.see("Not up to date: Something went wrong on the server.")
-	b.state("keys-stale")
-	b.do(chromedp.Reload())
-	b.see("This could not be loaded")
-	b.state("keys-failed")
-	s.stand(nil)
-	b.click("button", "Try again")
-	b.rowShows("Production Integration", "Active")
-	b.gone("This could not be loaded")
-}
-
-// A session that has ended is no outage: signing in is what helps, and a page to sign in is not followed by scripts.
-func TestSignedOut(t *testing.T) {
-	s := newSite(t, nil)
-	login := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
-	b := newTab(t, 1280)
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if strings.Contains(r.URL.Path, "/api/") {
-			http.Redirect(w, r, login.URL()+"/", http.StatusFound)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-	b.open(s.URL + "/")
-	b.see("You are not signed in any more")
-	if n := login.Count(); n != 0 {
-		t.Errorf("the page to sign in was asked for %d times", n)
-	}
 }
 
 // More keys than a page of the list has.

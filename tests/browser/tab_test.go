@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,11 +13,9 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -313,70 +309,4 @@ func (b *tab) setDate(selector, day string) {
 	b.t.Helper()
 	eval[bool](b, "(() => { const i = document.querySelector("+quote(selector)+"); i.value = "+quote(day)+
 		"; i.dispatchEvent(new Event('input', {bubbles: true})); i.dispatchEvent(new Event('change', {bubbles: true})); return true })()")
-}
-
-// theme chooses the reader's colour scheme.
-func (b *tab) theme(name string) {
-	b.t.Helper()
-	if _, err := call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
-	}}); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-// state takes a picture of the page in both themes, and has axe-core look at each: it must find nothing.
-func (b *tab) state(name string) {
-	b.t.Helper()
-	for _, theme := range []string{"light", "dark"} {
-		b.theme(theme)
-		// Transitions between the themes are over when no animation runs any more.
-		b.await("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)")
-		b.picture(name + "-" + theme)
-		b.axe(name + ", " + theme)
-	}
-	b.theme("light")
-}
-
-// picture saves what the page looks like, all of its length; where a dialog is open, what the window shows.
-func (b *tab) picture(name string) {
-	b.t.Helper()
-	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
-	if metrics, err := call(b, page.GetLayoutMetrics, cdp.Empty{}); err == nil {
-		if open, err := call(b, runtime.Evaluate, runtime.EvaluateParams{Expression: "document.querySelector('dialog[open]') !== null", ReturnByValue: new(true)}); err == nil && string(open.Result.Value) == "false" {
-			params.CaptureBeyondViewport = new(true)
-			params.Clip = &page.Viewport{Width: metrics.CSSContentSize.Width, Height: metrics.CSSContentSize.Height, Scale: 1}
-		}
-	}
-	shot, err := call(b, page.CaptureScreenshot, params)
-	if err != nil {
-		b.t.Errorf("taking a picture: %v", err)
-		return
-	}
-	if err := os.WriteFile(filepath.Join(screenshots(b.t), name+".png"), shot.Data, 0o644); err != nil {
-		b.t.Error(err)
-	}
-}
-
-// axe has axe-core look at the page.
-func (b *tab) axe(state string) {
-	b.t.Helper()
-	if !eval[bool](b, "'axe' in window") {
-		eval[bool](b, axeSource(b.t)+"; true")
-	}
-	type node struct {
-		HTML           string `json:"html"`
-		FailureSummary string `json:"failureSummary"`
-	}
-	type violation struct {
-		ID, Help string
-		Nodes    []node
-	}
-	found := eval[[]violation](b, `axe.run(document, {resultTypes: ['violations']}).then((r) => r.violations.map((v) =>
-		({ID: v.id, Help: v.help, Nodes: v.nodes.map((n) => ({html: n.html, failureSummary: n.failureSummary}))})))`)
-	for _, v := range found {
-		for _, n := range v.Nodes {
-			b.t.Errorf("axe-core, %s: %s: %s\n%s\n%s", state, v.ID, v.Help, n.HTML, n.FailureSummary)
-		}
-	}
 }

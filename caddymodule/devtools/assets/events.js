@@ -108,13 +108,14 @@ async function test() {
 function outcome(result) {
   const took = duration(result.duration_ms);
   if (result.acknowledged) return note("good", "Acknowledged", `Your endpoint answered ${result.status} in ${took}.`);
-  const answered = result.status === null ? `No answer within ${took}.` : `Your endpoint answered ${result.status} in ${took}.`;
-  return note("bad", "Not acknowledged", answered, result.error ? sentence(result.error) : "");
+  if (result.status === null) return note("bad", "Not acknowledged", `${sentence(result.error ?? "no answer")} It took ${took}.`);
+  // Its words begin with the same status where that is all there is to say.
+  const more = result.error && !result.error.startsWith(`answered ${result.status}`) ? sentence(result.error) : "Only 200, 201, 202 and 204 acknowledge.";
+  return note("bad", "Not acknowledged", `Your endpoint answered ${result.status} in ${took}. ${more}`);
 }
 
-function note(kind, title, ...texts) {
-  return h("div", { class: `note note-${kind}` }, icon(kind === "good" ? "check" : "warn"),
-    h("div", {}, h("p", {}, h("strong", {}, title)), ...texts.filter(Boolean).map((t) => h("p", {}, t))));
+function note(kind, title, text) {
+  return h("div", { class: `note note-${kind}` }, icon(kind === "good" ? "check" : "warn"), h("div", {}, h("p", {}, h("strong", {}, title)), h("p", {}, text)));
 }
 
 export function startEvents() {

@@ -91,7 +91,10 @@ export function startGenerate(refresh) {
   setText($("key-expires-hint"), `The key works until 23:59:59 of that day in your time zone (${zone}). Without a date it does not expire.`);
   $("generate").addEventListener("click", open);
   $("generate-cancel").addEventListener("click", () => dialog.close());
-  $("generated-done").addEventListener("click", () => dialog.close());
+  $("generated-done").addEventListener("click", () => {
+    forget(); // at once: the event of closing comes later
+    dialog.close();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (check()) busy($("generate-submit"), () => generate(refresh));

@@ -62,8 +62,8 @@ const dialog = $("confirm");
 let work = null;
 
 // confirm asks before something is final, and does it while the dialog is open, so that what goes wrong is said there. Focus is on
-// Cancel at first, and on the element `after` once it is done, where the button that asked may be gone.
-export function confirm({ title, text, ok, action, after }) {
+// Cancel at first; once it is done, `done` says so, and the focus is on `after`, since the button that asked may be gone.
+export function confirm({ title, text, ok, action, done, after }) {
   setText($("confirm-title"), title);
   setText($("confirm-text"), text);
   setText($("confirm-ok"), ok);
@@ -71,7 +71,8 @@ export function confirm({ title, text, ok, action, after }) {
   work = async () => {
     await action();
     dialog.close();
-    if (after) after.focus();
+    after.focus();
+    toast(done); // not before: what stands outside an open dialog is not announced
   };
   dialog.showModal();
   $("confirm-cancel").focus();

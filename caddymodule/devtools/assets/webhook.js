@@ -137,6 +137,7 @@ export function startWebhook(changed) {
     title: "Delete the webhook configuration?",
     text: "The URL and the secret are removed for good, and events that occur from now on are not delivered. To pause delivery only, switch it off instead.",
     ok: "Delete webhook",
+    done: "Webhook configuration deleted.",
     after: $("webhooks-title"),
     action: async () => {
       try {
@@ -145,7 +146,6 @@ export function startWebhook(changed) {
         if (problem.code !== "webhook_not_found") throw problem; // somebody else was faster
       }
       fill(null);
-      toast("Webhook configuration deleted.");
       changed();
     },
   }));

@@ -1,0 +1,69 @@
+package browser
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// An outage is said in words, and over when it is over.
+func TestListInTrouble(t *testing.T) {
+	s := newSite(t, nil)
+	s.key("Production Integration", nil, 0, time.Time{})
+	b := newTab(t, 1280)
+	b.expect("503")
+	release := make(chan struct{})
+	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.Contains(r.URL.Path, "/api/") {
+			<-release
+		}
+		next.ServeHTTP(w, r)
+	})
+	b.open(s.URL + "/")
+	b.see("Loading…")
+	b.state("keys-loading")
+	close(release)
+	b.rowShows("Production Integration", "Active")
+
+	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.Contains(r.URL.Path, "/api/") {
+			http.Error(w, "", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	b.see("Not up to date: Something went wrong on the server.")
+	b.rowShows("Production Integration", "Active") // a list that is not up to date is better than none
+	b.state("keys-stale")
+	b.do(chromedp.Reload())
+	b.see("This could not be loaded")
+	b.state("keys-failed")
+	s.stand(nil)
+	b.click("button", "Try again")
+	b.rowShows("Production Integration", "Active")
+	b.gone("This could not be loaded")
+}
+
+// A session that has ended is no outage: signing in is what helps, and a page to sign in is not followed by scripts.
+func TestSignedOut(t *testing.T) {
+	s := newSite(t, nil)
+	login := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
+	b := newTab(t, 1280)
+	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.Contains(r.URL.Path, "/api/") {
+			http.Redirect(w, r, login.URL()+"/", http.StatusFound)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	b.open(s.URL + "/")
+	b.see("You are not signed in any more")
+	if n := login.Count(); n != 0 {
+		t.Errorf("the page to sign in was asked for %d times", n)
+	}
+}
