@@ -83,8 +83,8 @@ func TestRequestAsTheContractHasIt(t *testing.T) {
 			"Content-Length":    strconv.Itoa(len(signed.Body)),
 		}
 		if i == 0 {
-			want["X-Webhook-Signature"] = signBody("SECRET", signed.Body)
-			want["Webhook-Signature"] = signStandard("SECRET", "note-1", "1800000000", signed.Body)
+			want["X-Webhook-Signature"] = newSigner("SECRET").signBody(signed.Body)
+			want["Webhook-Signature"] = newSigner("SECRET").signStandard("note-1", "1800000000", signed.Body)
 		}
 		for name, values := range got.Header {
 			if len(values) != 1 || values[0] != want[name] {

@@ -53,8 +53,8 @@ func BenchmarkRequest(b *testing.B) {
 	r := Request{Webhook: config.Webhook{URL: "https://hooks.example.com/x", Secret: config.NewSecret(config.GenerateSecret())}, Event: "note.finalized", ID: "note", Body: bytes.Repeat([]byte("x"), 2000)}
 	b.ReportAllocs()
 	for b.Loop() {
-		t := s.judge(r.Webhook.URL)
-		if req := s.request(r, t, new(flight)); req.ContentLength != 2000 {
+		t := s.judge(r.Webhook)
+		if req := s.request(b.Context(), r, t, new(flight)); req.ContentLength != 2000 {
 			b.Fatal(req)
 		}
 	}

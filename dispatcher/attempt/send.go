@@ -55,7 +55,7 @@ func (f *flight) take() *Trace {
 // Send makes one attempt and returns as soon as the status has arrived. It returns within the timeout, or soon after ctx ends.
 func (s *Sender) Send(ctx context.Context, r Request) Result {
 	began := time.Now()
-	t := s.judge(r.Webhook.URL)
+	t := s.judge(r.Webhook)
 	if t.err != nil {
 		return Result{Class: Blocked, Error: t.err.Error(), Blocked: true}
 	}
@@ -63,13 +63,13 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 	// The attempt's own context outlives Send, for the body of the answer; the caller's ends it only until then.
 	own, cancel := context.WithDeadlineCause(context.WithValue(s.base, flightKey{}, f), f.deadline, errTimeout)
 	unlink := context.AfterFunc(ctx, cancel)
-	req := s.request(r, t, f)
 	hooks := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.sent.Store(true) }}
 	if r.Trace {
-		f.trace = &Trace{Sent: req.Header.Clone()}
+		f.trace = new(Trace)
 		f.follow(hooks)
 	}
-	req = req.WithContext(httptrace.WithClientTrace(own, hooks)) //nolint:contextcheck // the attempt's own context, as said above
+	req := s.request(httptrace.WithClientTrace(own, hooks), r, t, f) //nolint:contextcheck // the attempt's own context, as said above
+	f.note(func(t *Trace) { t.Sent = req.Header.Clone() })
 	transport := s.kept
 	if r.Fresh {
 		transport = s.fresh
@@ -90,7 +90,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 }
 
 // request builds the request of contract section 6.
-func (s *Sender) request(r Request, t target, f *flight) *http.Request {
+func (s *Sender) request(ctx context.Context, r Request, t *target, f *flight) *http.Request {
 	timestamp := strconv.FormatInt(s.o.Now().Unix(), 10)
 	values := [...]string{"application/json", s.userAgent, r.Event, r.ID, timestamp, "", ""}
 	header := http.Header{
@@ -101,31 +101,26 @@ func (s *Sender) request(r Request, t target, f *flight) *http.Request {
 		"Webhook-Timestamp": values[4:5:5],
 	}
 	if r.Webhook.Secret.IsSet() {
-		secret := r.Webhook.Secret.Reveal()
-		values[5] = signBody(secret, r.Body)
-		values[6] = signStandard(secret, r.ID, timestamp, r.Body)
+		by := t.signers.Get().(*signer)
+		values[5] = by.signBody(r.Body)
+		values[6] = by.signStandard(r.ID, timestamp, r.Body)
+		t.signers.Put(by)
 		header["X-Webhook-Signature"] = values[5:6:6]
 		header["Webhook-Signature"] = values[6:7:7]
 	}
 	// The transport knows this kind of body for one in memory, and writes it together with the header.
 	content := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(r.Body)) }
-	return &http.Request{
-		Method:        http.MethodPost,
-		URL:           t.url,
-		Host:          t.url.Host,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        header,
-		Body:          content(),
-		ContentLength: int64(len(r.Body)),
-		// Where a kept connection turns out dead before anything was written to it, the transport takes another one: no attempt was
-		// made. It repeats nothing that was written: a POST is not replayable as long as it has no Idempotency-Key.
-		GetBody: func() (io.ReadCloser, error) {
-			f.sent.Store(false)
-			return content(), nil
-		},
+	req := new(http.Request).WithContext(ctx)
+	req.Method, req.URL, req.Host = http.MethodPost, t.url, t.url.Host
+	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
+	req.Header, req.Body, req.ContentLength = header, content(), int64(len(r.Body))
+	// Where a kept connection turns out dead before anything was written to it, the transport takes another one: no attempt was made.
+	// It repeats nothing that was written: a POST is not replayable as long as it has no Idempotency-Key.
+	req.GetBody = func() (io.ReadCloser, error) {
+		f.sent.Store(false)
+		return content(), nil
 	}
+	return req
 }
 
 // follow fills the trace with what only the transport knows.

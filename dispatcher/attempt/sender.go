@@ -16,6 +16,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 )
 
@@ -29,7 +30,7 @@ const (
 	idleTimeout    = 60 * time.Second // of a kept connection
 	maxHeaderBytes = 64 << 10         // of an answer
 	keptSessions   = 1024             // TLS sessions to resume
-	keptTargets    = 4096             // judged URLs
+	keptTargets    = 4096             // judged URLs and keyed hashes
 )
 
 var (
@@ -58,7 +59,7 @@ type Sender struct {
 	tls       *tls.Config
 	kept      *http.Transport // keeps connections
 	fresh     *http.Transport // never uses a kept one
-	targets   *lru.Cache[string, target]
+	targets   *lru.Cache[place, *target]
 	drains    drains
 
 	base context.Context // ends with Close
@@ -69,17 +70,21 @@ type Sender struct {
 	work   sync.WaitGroup // dials and drains
 }
 
-// target is a webhook's URL, judged.
+// place is what webhooks may have in common.
+type place struct{ url, secret string }
+
+// target is where a webhook leads, judged, and what signs for it.
 type target struct {
-	url *url.URL
-	err error // why the policy refuses it
+	url     *url.URL
+	err     error     // why the policy refuses it
+	signers sync.Pool // of *signer; unused without a secret
 }
 
 // NewSender returns a Sender. Close it.
 func NewSender(o Options) *Sender {
 	s := &Sender{o: o, userAgent: "Tenzo-Webhooks/" + o.Version}
 	s.base, s.stop = context.WithCancelCause(context.Background())
-	s.targets, _ = lru.New[string, target](keptTargets) // fails for a size below 1 only
+	s.targets, _ = lru.New[place, *target](keptTargets) // fails for a size below 1 only
 	if s.o.Timeout == 0 {
 		s.o.Timeout = DefaultTimeout
 	}
@@ -93,11 +98,13 @@ func NewSender(o Options) *Sender {
 		s.o.Dial = s.guardedDial()
 	}
 	s.tls = &tls.Config{
-		RootCAs:            o.RootCAs,
-		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"http/1.1"},
-		ClientSessionCache: tls.NewLRUClientSessionCache(keptSessions),
-		Time:               s.o.Now,
+		RootCAs:    o.RootCAs,
+		MinVersion: tls.VersionTLS12,
+		// A request is written in one record, so with one system call.
+		DynamicRecordSizingDisabled: true,
+		NextProtos:                  []string{"http/1.1"},
+		ClientSessionCache:          tls.NewLRUClientSessionCache(keptSessions),
+		Time:                        s.o.Now,
 	}
 	s.kept, s.fresh = s.transport(), s.transport()
 	s.fresh.DisableKeepAlives = true
@@ -144,18 +151,20 @@ func (s *Sender) Close() {
 }
 
 // judge parses a webhook's URL and asks the policy.
-func (s *Sender) judge(raw string) target {
-	if t, found := s.targets.Get(raw); found {
+func (s *Sender) judge(w config.Webhook) *target {
+	at := place{w.URL, w.Secret.Reveal()}
+	if t, found := s.targets.Get(at); found {
 		return t
 	}
-	var t target
-	if t.err = s.o.Policy.CheckURL(raw); t.err == nil {
+	t := &target{err: s.o.Policy.CheckURL(w.URL)}
+	if t.err == nil {
 		var err error
-		if t.url, err = url.Parse(raw); err != nil {
+		if t.url, err = url.Parse(w.URL); err != nil {
 			t.err = errors.New("the webhook's URL cannot be read") // url.Error holds the URL
 		}
 	}
-	s.targets.Add(raw, t)
+	t.signers.New = func() any { return newSigner(at.secret) }
+	s.targets.Add(at, t)
 	return t
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"hash"
 	"strings"
 )
 
@@ -21,23 +22,32 @@ func standardKey(secret string) []byte {
 	return []byte(secret)
 }
 
+// signer computes both signatures under one secret. It is for one goroutine at a time; the keyed hashes are what is worth keeping.
+type signer struct {
+	body     hash.Hash // keyed for X-Webhook-Signature
+	standard hash.Hash // keyed for Webhook-Signature
+	buffer   []byte
+}
+
+func newSigner(secret string) *signer {
+	return &signer{body: hmac.New(sha256.New, []byte(secret)), standard: hmac.New(sha256.New, standardKey(secret)), buffer: make([]byte, 0, 256)}
+}
+
 // signBody is the value of X-Webhook-Signature: what the verification function of the customers' documentation computes.
-func signBody(secret string, body []byte) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(mac.Sum(sum[:0]))
+func (s *signer) signBody(body []byte) string {
+	s.body.Reset()
+	s.body.Write(body)
+	s.buffer = s.body.Sum(s.buffer[:0])
+	return hex.EncodeToString(s.buffer)
 }
 
 // signStandard is the value of Webhook-Signature, as https://www.standardwebhooks.com has it.
-func signStandard(secret, id, timestamp string, body []byte) string {
-	mac := hmac.New(sha256.New, standardKey(secret))
-	head := make([]byte, 0, 192)
-	head = append(append(append(append(head, id...), '.'), timestamp...), '.')
-	mac.Write(head)
-	mac.Write(body)
-	var sum [sha256.Size]byte
-	signature := make([]byte, 0, 64)
-	signature = append(signature, "v1,"...)
-	return string(base64.StdEncoding.AppendEncode(signature, mac.Sum(sum[:0])))
+func (s *signer) signStandard(id, timestamp string, body []byte) string {
+	s.standard.Reset()
+	s.buffer = append(append(append(append(s.buffer[:0], id...), '.'), timestamp...), '.')
+	s.standard.Write(s.buffer)
+	s.standard.Write(body)
+	sum := s.standard.Sum(s.buffer[:0])
+	s.buffer = base64.StdEncoding.AppendEncode(append(sum, "v1,"...), sum)
+	return string(s.buffer[len(sum):])
 }
