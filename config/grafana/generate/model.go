@@ -24,6 +24,8 @@ type row struct {
 	panels []panel
 }
 
+const runbooks = "https://github.com/tenzo-ai/tenzo-gateway/blob/main/config/docs/runbooks.md"
+
 var datasource = object{"type": "prometheus", "uid": "${datasource}"}
 
 func (d dashboard) model() object {
@@ -33,10 +35,16 @@ func (d dashboard) model() object {
 		"time":        object{"from": "now-1h", "to": "now"},
 		"annotations": object{"list": annotations()},
 		"templating":  object{"list": d.variables()},
-		"links": []object{{
-			"title": "Tenzo", "type": "dashboards", "tags": []string{"tenzo"}, "icon": "external link", "tooltip": "",
-			"asDropdown": false, "includeVars": false, "keepTime": true, "targetBlank": false,
-		}},
+		"links": []object{
+			{
+				"title": "Tenzo", "type": "dashboards", "tags": []string{"tenzo"}, "icon": "external link", "tooltip": "",
+				"asDropdown": false, "includeVars": false, "keepTime": true, "targetBlank": false,
+			},
+			{
+				"title": "Runbooks", "type": "link", "url": runbooks, "tags": []string{}, "icon": "doc", "tooltip": "What each alert means and asks of you",
+				"asDropdown": false, "includeVars": false, "keepTime": false, "targetBlank": true,
+			},
+		},
 		"panels": d.layout(),
 	}
 }

@@ -1,0 +1,83 @@
+package observability
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// logged counts the lines of a log at warn and above, by message.
+func logged(log string) map[string]int {
+	counts := map[string]int{}
+	for line := range strings.Lines(log) {
+		var l struct{ Level, Msg string }
+		if json.Unmarshal([]byte(line), &l) == nil && (strings.EqualFold(l.Level, "warn") || strings.EqualFold(l.Level, "error")) {
+			counts[l.Msg]++
+		}
+	}
+	return counts
+}
+
+// An outage is a line when it begins and one when it ends, however much work and however many requests meet it; and no line shows a secret.
+func TestLogsSayStateChangesOnce(t *testing.T) {
+	t.Parallel()
+	p := startProcesses(t)
+	awaitHealth(t, p.gatewayReady, http.StatusOK, false)
+	awaitHealth(t, p.dispatchReady, http.StatusOK, false)
+	unheld := p.createKey(t)
+	const secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+	s := stage{p: p, rdb: p.redis.Client(t)}
+	s.do(t, "HSET", "tenzo:webhook:acme", "url", p.receiver.URL()+"/token-in-the-path", "secret", secret, "active", "1")
+	p.receiver.SetAnswer(harness.Always(harness.Answer{Status: http.StatusInternalServerError}))
+	s.do(t, "XADD", "tenzo:events", "*", "event", "interview.results", "org_id", "acme", "id", "call-1", "payload", `{"call_id":"call-1"}`)
+	p.receiver.Wait(2, 10*time.Second)
+
+	p.redis.Stop()
+	awaitHealth(t, p.gatewayReady, http.StatusOK, true)
+	awaitHealth(t, p.dispatchReady, http.StatusOK, true)
+	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
+		if status := p.get(t, unheld); status != http.StatusServiceUnavailable {
+			t.Fatalf("in the outage a key that is not held is answered %d", status)
+		}
+	}
+	p.redis.Start() // empty: another state
+	for _, process := range []*harness.Gateway{p.gateway, p.dispatch} {
+		harness.Eventually(t, 10*time.Second, func() error {
+			if !strings.Contains(process.Log().String(), "the schema marker is missing") {
+				return fmt.Errorf("the log does not say that the marker is missing")
+			}
+			return nil
+		})
+	}
+	p.redis.Mark()
+	awaitHealth(t, p.gatewayReady, http.StatusOK, false)
+	awaitHealth(t, p.dispatchReady, http.StatusOK, false)
+
+	for name, process := range map[string]*harness.Gateway{"gateway": p.gateway, "dispatch": p.dispatch} {
+		log := process.Log().String()
+		for message, n := range logged(log) {
+			if n > 3 {
+				t.Errorf("the %s says %d times: %s", name, n, message)
+			}
+		}
+		for _, change := range []string{"redis gives no answer", "redis answers"} {
+			if !strings.Contains(log, change) {
+				t.Errorf("the %s does not say %q", name, change)
+			}
+		}
+		for _, hidden := range []string{p.key, unheld, secret, strings.TrimPrefix(secret, "whsec_"), "token-in-the-path"} {
+			if strings.Contains(log, hidden) {
+				t.Errorf("the log of the %s shows %q", name, hidden)
+			}
+		}
+		if key := regexp.MustCompile(`tenzo_pk_[A-Za-z0-9_-]{16,}`).FindString(log); key != "" {
+			t.Errorf("the log of the %s shows the key %s", name, key)
+		}
+	}
+}
