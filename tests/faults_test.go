@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -276,6 +278,30 @@ func TestWaitsWithoutMarker(t *testing.T) {
 	}
 	h.redis.Mark()
 	h.settle(10*time.Second, books{Published: 2, Delivered: 1, Skipped: 1})
+}
+
+// TestStrangerInOurGroup has somebody read events in our group who never acknowledges: they are delivered all the same, once.
+func TestStrangerInOurGroup(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, harness.ReceiverOptions{})
+	h.hook("acme", "")
+	h.dispatch()
+	h.interview("acme", "before")
+	h.settle(10*time.Second, books{Published: 1, Delivered: 1})
+	// While it reads as well, which of the two gets an event is chance; some it gets.
+	for i := range 20 {
+		h.interview("acme", fmt.Sprint("contested-", i))
+		err := h.rdb.XReadGroup(t.Context(), &redis.XReadGroupArgs{
+			Group: "dispatcher", Consumer: "stranger", Streams: []string{"tenzo:events", ">"}, Count: 1, Block: -1,
+		}).Err()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			t.Fatal(err)
+		}
+	}
+	h.settle(60*time.Second, books{Published: 21, Delivered: 21})
+	if n := h.receiver.Count(); n != 21 {
+		t.Errorf("%d requests for 21 events", n)
+	}
 }
 
 // TestLossIsCounted deletes events that nobody has delivered: the books show it until somebody writes it off.

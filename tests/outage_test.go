@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -220,6 +221,41 @@ func TestOneReadForManyWaiters(t *testing.T) {
 	after, err := metric(g.statusURL(), fromRedis)
 	if err != nil || after-before != 1 {
 		t.Errorf("Redis was read %v times, %v", after-before, err)
+	}
+}
+
+// The embedded Redis lives as long as the process: over reloads, with keys and connections, and the log says once that it keeps nothing.
+func TestEmbeddedRedis(t *testing.T) {
+	t.Parallel()
+	addr := harness.FreeAddr(t)
+	g := startGateway(t, site{redis: "embedded", env: []string{"TENZO_EMBEDDED_ADDR=" + addr}, mayShowKey: true})
+	c := harness.RunGateway(t, []string{"TENZO_EMBEDDED_ADDR=" + addr}, "", "keys", "create", "--org", "acme", "--name", "n", "--json")
+	var created struct{ Key string }
+	if err := json.Unmarshal([]byte(c.Stdout), &created); err != nil {
+		t.Fatalf("keys create: %+v", c)
+	}
+	must(t, g.want(created.Key, 200))
+	for i := range 3 {
+		s := g.site
+		s.before = fmt.Sprint("header X-Generation ", i)
+		must(t, g.Reload(g.caddyfile(s)))
+		must(t, g.want(created.Key, 200))
+	}
+	fresh := harness.RunGateway(t, []string{"TENZO_EMBEDDED_ADDR=" + addr}, "", "keys", "list", "--org", "acme")
+	if fresh.Status != 0 || !strings.Contains(fresh.Stdout, "active") {
+		t.Errorf("after reloads the key is listed as %+v", fresh)
+	}
+	said := 0
+	for line := range strings.Lines(g.Log().String()) {
+		if strings.Contains(line, "memory") && strings.Contains(strings.ToLower(line), "redis") {
+			said++
+		}
+	}
+	if said != 1 {
+		t.Errorf("%d lines of the log speak of memory:\n%s", said, g.Log().Tail(4<<10))
+	}
+	if status := g.stop(t); status != 0 {
+		t.Errorf("the gateway ended with status %d", status)
 	}
 }
 

@@ -18,8 +18,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	r.Mark()
 	rdb := r.Client(t)
 	upstream := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true, Forget: true})
+	k := newKey(t, rdb, "acme") // before the gateway, which forgets a key when its making is announced
 	g := startGateway(t, site{redis: r.URL(), handler: "reverse_proxy " + upstream.Addr(), debugOff: true})
-	k := newKey(t, rdb, "acme")
 	must(t, g.want(k.secret, 200))
 	const fromRedis = `tenzo_auth_lookups_total{source="redis"}`
 	reads, err := metric(g.statusURL(), fromRedis)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -135,6 +137,15 @@ func TestUsageIsExact(t *testing.T) {
 		}
 	}
 	must(t, counts.matches(t.Context(), rdb))
+	// What a process kept for itself is folded away at its graceful stop.
+	for _, k := range counts.keys {
+		fields, err := rdb.HKeys(t.Context(), "tenzo:usage:"+k.id).Result()
+		must(t, err)
+		slices.Sort(fields)
+		if diff := cmp.Diff([]string{"count", "last_used_at"}, fields); diff != "" {
+			t.Fatalf("fields that remain (-want +got):\n%s", diff)
+		}
+	}
 	t.Logf("%d requests, %d answered with 200, in %v", requests, counts.total(), took.Round(time.Millisecond))
 }
 

@@ -22,8 +22,8 @@ type Load struct {
 	Requests    int64                // how many to send; without end where 0: Run's context ends it
 	Answered    func(n int64, status int, took time.Duration)
 	// Refused is asked whether to try a request again that got no answer: because no connection could be opened, or the server closed
-	// the connection before it answered, as a server may do at any moment with one that is idle. Where nil, it is sent once again over a
-	// new connection, as clients do, and its second failure ends the load.
+	// the connection before it answered. Where nil, it is sent again over a new connection, twice at most, as clients do: a server may
+	// close an idle connection at any moment, and Go's closes one that it had accepted already when it begins to stop.
 	Refused func(n int64, err error) bool
 }
 
@@ -88,7 +88,7 @@ func (c *loadConn) close() {
 // request sends one request until it is answered.
 func (c *loadConn) request(ctx context.Context, n int64) error {
 	bytes := c.load.Request(n)
-	for again := false; ; again = true {
+	for failures := 1; ; failures++ {
 		start := time.Now()
 		status, err := c.try(ctx, bytes)
 		if err == nil {
@@ -108,7 +108,7 @@ func (c *loadConn) request(ctx context.Context, n int64) error {
 			if !c.load.Refused(n, err) {
 				return err
 			}
-		} else if again {
+		} else if failures > 2 {
 			return err
 		}
 	}
