@@ -30,7 +30,7 @@ func unavailable(t *testing.T, g *gateway) error {
 	if p := a.problem(t); p.Code != "key_store_unavailable" || a.Header.Get("Retry-After") == "" || a.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("answered %v: %s", a.Header, a.body)
 	}
-	if took := time.Since(start); took > 1500*time.Millisecond { // half a second for this machine
+	if took := time.Since(start); took > 2500*time.Millisecond { // a second, and what a busy machine adds
 		t.Errorf("decided after %v", took)
 	}
 	return nil
@@ -96,7 +96,7 @@ func TestRedisInTrouble(t *testing.T) {
 				must(t, unavailable(t, g))
 				start := time.Now()
 				must(t, g.want(held.secret, 200))
-				if took := time.Since(start); took > 500*time.Millisecond {
+				if took := time.Since(start); took > time.Second {
 					t.Errorf("a key that is held waited %v", took)
 				}
 			}
