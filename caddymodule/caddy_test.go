@@ -140,12 +140,6 @@ func (u *upstream) last(t *testing.T) seen {
 	return r
 }
 
-func (u *upstream) count() int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return len(u.requests)
-}
-
 // client is an HTTP client whose connections end with the test.
 func client(t *testing.T) *http.Client {
 	t.Helper()

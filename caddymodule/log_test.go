@@ -48,8 +48,15 @@ http://%[3]s {
 	unknown := "tenzo_pk_0123456789abcdefghijklmnop"
 	secrets := []string{key.Secret, unknown, strings.TrimPrefix(key.Secret, "tenzo_pk_"), "0123456789abcdefghijklmnop"}
 	values := [][]string{
-		{"Bearer " + key.Secret}, {key.Secret}, {"bearer   " + key.Secret}, {"Basic " + key.Secret}, {key.Secret + "!"},
-		{"Bearer " + key.Secret, "Bearer " + unknown}, {"Bearer " + unknown}, {unknown}, {"Bearer " + key.Secret + "," + unknown},
+		{"Bearer " + key.Secret},
+		{key.Secret},
+		{"bearer   " + key.Secret},
+		{"Basic " + key.Secret},
+		{key.Secret + "!"},
+		{"Bearer " + key.Secret, "Bearer " + unknown},
+		{"Bearer " + unknown},
+		{unknown},
+		{"Bearer " + key.Secret + "," + unknown},
 	}
 	c := client(t)
 	ask := func() {

@@ -137,7 +137,7 @@ func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen s
 			return err
 		}
 	}
-	listener, err := net.Listen("tcp", listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}

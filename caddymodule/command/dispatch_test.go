@@ -156,8 +156,15 @@ func TestDispatchFlagsAreOptions(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, args := range [][]string{
-		{"--retry-backoff", "0s,1s,2s,3s"}, {"--retry-backoff", "soon"}, {"--retry-backoff", ","}, {"--timeout", "-1s"}, {"--max-payload", "huge"},
-		{"--allow-networks", "here"}, {"--pass-members", "note.finalized"}, {"--dead-retention", "xd"}, {"--max-in-flight", "0"},
+		{"--retry-backoff", "0s,1s,2s,3s"},
+		{"--retry-backoff", "soon"},
+		{"--retry-backoff", ","},
+		{"--timeout", "-1s"},
+		{"--max-payload", "huge"},
+		{"--allow-networks", "here"},
+		{"--pass-members", "note.finalized"},
+		{"--dead-retention", "xd"},
+		{"--max-in-flight", "0"},
 	} {
 		if _, err := options(args...); err == nil {
 			t.Errorf("%v was taken", args)

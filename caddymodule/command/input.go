@@ -138,5 +138,6 @@ func (f *sizeFlag) Set(s string) error {
 	*f = sizeFlag(n)
 	return nil
 }
+
 func (f *sizeFlag) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*f)), " ", "") }
 func (*sizeFlag) Type() string     { return "size" }

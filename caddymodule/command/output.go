@@ -78,26 +78,20 @@ func (t *table) print(w io.Writer) error {
 	}
 	var out strings.Builder
 	for _, row := range append([][]cell{heading}, t.rows...) {
-		line := ""
+		cells := make([]string, len(row))
 		for i, c := range row {
 			pad := strings.Repeat(" ", widths[i]-uniseg.StringWidth(c.text))
 			shown := c.text
 			if styled {
 				shown = c.style.on(shown)
 			}
-			switch {
-			case t.right[i]:
-				line += pad + shown
-			case i == len(row)-1:
-				line += shown
-			default:
-				line += shown + pad
-			}
-			if i < len(row)-1 {
-				line += "  "
+			if t.right[i] {
+				cells[i] = pad + shown
+			} else {
+				cells[i] = shown + pad
 			}
 		}
-		out.WriteString(strings.TrimRight(line, " ") + "\n")
+		out.WriteString(strings.TrimRight(strings.Join(cells, "  "), " ") + "\n")
 	}
 	_, err := io.WriteString(w, out.String())
 	return err

@@ -30,25 +30,31 @@ func Join(reports ...Report) Report {
 func Serve(w http.ResponseWriter, r *http.Request, report func() Report) bool {
 	switch r.URL.Path {
 	case "/livez":
-		answer(w, r, http.StatusOK, map[string]any{"live": true})
+		answer(w, r, http.StatusOK, body{Live: true})
 	case "/readyz":
 		now := report()
 		status := http.StatusOK
 		if !now.Ready {
 			status = http.StatusServiceUnavailable
 		}
-		problems := now.Problems
-		if problems == nil {
-			problems = map[string]string{}
+		if now.Problems == nil {
+			now.Problems = map[string]string{}
 		}
-		answer(w, r, status, map[string]any{"ready": now.Ready, "problems": problems})
+		answer(w, r, status, body{Ready: &now.Ready, Problems: &now.Problems})
 	default:
 		return false
 	}
 	return true
 }
 
-func answer(w http.ResponseWriter, r *http.Request, status int, body map[string]any) {
+// body is an answer as JSON.
+type body struct {
+	Live     bool               `json:"live,omitempty"`
+	Ready    *bool              `json:"ready,omitempty"`
+	Problems *map[string]string `json:"problems,omitempty"`
+}
+
+func answer(w http.ResponseWriter, r *http.Request, status int, b body) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -61,5 +67,5 @@ func answer(w http.ResponseWriter, r *http.Request, status int, body map[string]
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = json.NewEncoder(w).Encode(body) // a client that is gone misses nothing
+	_ = json.NewEncoder(w).Encode(b) // a client that is gone misses nothing
 }
