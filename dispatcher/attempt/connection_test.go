@@ -137,6 +137,9 @@ func TestCancelled(t *testing.T) {
 	if got := <-arrived; !got.Cancelled || got.Class != Other || got.ConnectFailed {
 		t.Errorf("%+v", got)
 	}
+	if got := s.Send(ctx, to(recv.URL(), "")); !got.Cancelled || recv.Count() != 1 {
+		t.Errorf("begun although cancelled: %+v", got)
+	}
 	go func() { arrived <- s.Send(t.Context(), to(recv.URL(), "")) }()
 	recv.Wait(2, 5*time.Second)
 	s.Close()

@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// givenUp is said of an attempt that was cancelled.
+const givenUp = "given up before an answer came"
+
 // explain says, for an attempt without an answer, what its class is and what happened in words. The errors themselves are never shown:
 // some hold what the endpoint sent, others the URL.
 func (s *Sender) explain(r *Result, host string, f *flight, err, cause error) {
@@ -29,7 +32,7 @@ func (s *Sender) explain(r *Result, host string, f *flight, err, cause error) {
 		r.Class, r.Error = Blocked, blocked.Error()
 		r.Blocked, r.ConnectFailed = true, false
 	case cause != nil && !errors.Is(cause, errTimeout):
-		r.Class, r.Error = Other, "given up before an answer came"
+		r.Class, r.Error = Other, givenUp
 		r.Cancelled, r.ConnectFailed = true, false
 	case cause != nil || !time.Now().Before(f.deadline): // the connection's own deadline is the same and may strike first
 		r.Class, r.Error = Timeout, s.timedOut(at)

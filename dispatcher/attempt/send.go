@@ -55,6 +55,9 @@ func (f *flight) take() *Trace {
 // Send makes one attempt and returns as soon as the status has arrived. It returns within the timeout, or soon after ctx ends.
 func (s *Sender) Send(ctx context.Context, r Request) Result {
 	began := time.Now()
+	if ctx.Err() != nil {
+		return Result{Class: Other, Error: givenUp, Cancelled: true}
+	}
 	t := s.judge(r.Webhook)
 	if t.err != nil {
 		return Result{Class: Blocked, Error: t.err.Error(), Blocked: true}
