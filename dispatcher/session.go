@@ -12,10 +12,10 @@ import (
 
 // How often a process renews its lease and looks at the others', and for how long it must have seen one lapsed, while Redis answered
 // without a pause, before it takes the work over: so that a Redis that stood still costs nobody its work. With queue.LeaseTime of 6 s, a
-// dead holder's work moves on within 6+1+3+1 s of its death.
+// dead holder's work moves on within 6+1+2.5+1 s of its death.
 const (
 	heartbeat   = time.Second
-	lapsedFor   = 3 * time.Second
+	lapsedFor   = 2500 * time.Millisecond
 	longestBeat = 2500 * time.Millisecond // between two answered looks; a longer gap begins the watch anew
 )
 
