@@ -315,6 +315,25 @@ func TestProvesNothingWhileMute(t *testing.T) {
 	w.proven(5 * time.Second)
 }
 
+// What is proved is what was there when it was asked: Redis waits a second before it says that there is nothing new.
+func TestProvesTheMomentOfAsking(t *testing.T) {
+	w := newRealWorld(t)
+	w.settled()
+	for range 2 {
+		before := w.follower.ProvenAt()
+		harness.Eventually(t, 5*time.Second, func() error {
+			at := w.follower.ProvenAt()
+			if at.Equal(before) {
+				return fmt.Errorf("nothing more was proved")
+			}
+			if age := time.Since(at); age < 900*time.Millisecond {
+				t.Errorf("proven up to %v ago, by an answer that took a second", age)
+			}
+			return nil
+		})
+	}
+}
+
 func TestPausedRedis(t *testing.T) {
 	w := newRealWorld(t)
 	w.settled()
