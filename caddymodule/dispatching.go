@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -28,6 +30,7 @@ type runningDispatcher struct {
 	core        *core
 	releaseCore func() error
 	dispatcher  *dispatcher.Dispatcher
+	grace       time.Duration
 	done        chan struct{} // closed once Run has returned
 }
 
@@ -62,7 +65,7 @@ func startDispatcher(t redisTarget, o dispatcher.Options) (*runningDispatcher, e
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
-	r := &runningDispatcher{core: c, releaseCore: release, dispatcher: d, done: make(chan struct{})}
+	r := &runningDispatcher{core: c, releaseCore: release, dispatcher: d, grace: o.GracePeriod, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		d.Run(context.Background()) // ends by Shutdown
@@ -84,8 +87,23 @@ func (r *runningDispatcher) Destruct() error {
 	return nil
 }
 
+// handOver is how long a dispatcher may take beyond its grace period, to tell Redis what it leaves.
+const handOver = 5 * time.Second
+
+// end winds the dispatcher up. Where it does not end in time, its core stays, as it may still be used.
 func (r *runningDispatcher) end() error {
-	err := r.dispatcher.Shutdown(context.Background()) // bounded by the grace period
-	<-r.done
-	return errors.Join(err, r.releaseCore())
+	ctx, cancel := context.WithTimeout(context.Background(), r.grace+handOver)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		err := r.dispatcher.Shutdown(context.Background()) // heeds the grace period by itself
+		<-r.done
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return errors.Join(err, r.releaseCore())
+	case <-ctx.Done():
+		return fmt.Errorf("the dispatcher did not end within %s", r.grace+handOver)
+	}
 }
