@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -160,7 +161,7 @@ func testsOf(t *testing.T, alert string) ruleTest {
 }
 
 // Each alert is tested by a series that fires and one that does not, near its threshold: with the threshold twice or half as large, or
-// the comparison turned around, its tests must fail.
+// the comparison turned around, or with four times the wait, its tests must fail.
 func TestThresholdsAreTested(t *testing.T) {
 	for _, r := range rules(t) {
 		if r.Alert == "" {
@@ -183,6 +184,17 @@ func TestThresholdsAreTested(t *testing.T) {
 			for _, m := range mutants {
 				if _, err := tryRule(t, r, tests, m); err == nil {
 					t.Errorf("its tests pass although the expression is now\n%s", m)
+				}
+			}
+			wait, err := time.ParseDuration(*r.For)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if wait > 0 {
+				longer := r
+				longer.For = new((4 * wait).String())
+				if _, err := tryRule(t, longer, tests, r.Expr); err == nil {
+					t.Errorf("its tests pass although it waits for %s", *longer.For)
 				}
 			}
 		})
