@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/google/go-cmp/cmp"
 )
@@ -25,12 +27,12 @@ func TestAdapt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			caddyfile, want, found := strings.Cut(string(content), "----------\n")
+			text, want, found := strings.Cut(string(content), "----------\n")
 			if !found {
 				t.Fatal("no line of dashes")
 			}
 			want = strings.TrimSpace(want)
-			got, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+			got, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 			if !strings.HasPrefix(want, "{") {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Fatalf("want an error with %q, got %v", want, err)
@@ -56,4 +58,35 @@ func decode(t *testing.T, text string) (v any) {
 		t.Fatalf("%v in %s", err, text)
 	}
 	return v
+}
+
+// TestDefaultCaddyfile holds the Caddyfile at the root: it loads nothing that is not there, dials nothing, and is formatted as
+// `caddy fmt` does.
+func TestDefaultCaddyfile(t *testing.T) {
+	text, err := os.ReadFile("../Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(caddyfile.Format(text)), string(text)); diff != "" {
+		t.Errorf("it is not formatted (-want +got):\n%s", diff)
+	}
+	url, dialled := listenOnly(t)
+	t.Setenv("TENZO_REDIS_URL", url)
+	var parsed caddy.Config
+	if err := caddy.StrictUnmarshalJSON(adapt(t, string(text)), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(&parsed); err != nil {
+		t.Fatal(err)
+	}
+	if n := dialled.Load(); n != 0 {
+		t.Errorf("redis was dialled %d times", n)
+	}
+	for listener := range strings.FieldsSeq(string(adapt(t, string(text)))) {
+		if strings.Contains(listener, `"listen":[":`) {
+			t.Errorf("it listens beyond this machine: %s", listener)
+		}
+	}
+	finishTeardowns(t.Context())
+	poolsEmpty(t)
 }

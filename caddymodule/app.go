@@ -39,6 +39,7 @@ type App struct {
 	Webhooks *WebhookOptions `json:"webhooks,omitempty"`
 
 	core        *core
+	user        *coreUser
 	release     func() error // set only while this instance holds a reference of core
 	api         *api.API
 	tester      *dispatcher.Tester
@@ -94,12 +95,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 
-	c, release, err := acquireCore(target)
+	a.user = &coreUser{log: ctx.Slogger().Handler(), keys: auth}
+	c, release, err := acquireCore(target, a.user)
 	if err != nil {
 		return err
 	}
 	a.core, a.release = c, release
-	c.configure(ctx.Slogger().Handler(), auth)
 	if a.api, a.tester, err = newAPI(c, a.deliver); err != nil {
 		return err
 	}
@@ -108,6 +109,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // Start lets the runtime talk to Redis and, with a `webhooks` block, deliver.
 func (a *App) Start() error {
+	a.core.use(a.user)
 	if err := a.core.start(); err != nil {
 		return err
 	}
@@ -142,6 +144,7 @@ func (a *App) Cleanup() error {
 	}
 	release := a.release
 	a.release = nil
+	a.core.leave(a.user)
 	if a.tester != nil {
 		teardowns.later(lingerOfTests, a.tester.Close)
 	}

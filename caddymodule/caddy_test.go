@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -263,3 +264,6 @@ func awaitFollower(t *testing.T) {
 		return nil
 	})
 }
+
+// loopback is what webhooks may reach in tests.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

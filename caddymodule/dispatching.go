@@ -56,7 +56,7 @@ func (c *core) dispatch(s *dispatcherSettings) (d *dispatcher.Dispatcher, stop f
 }
 
 func startDispatcher(t redisTarget, o dispatcher.Options) (*runningDispatcher, error) {
-	c, release, err := acquireCore(t)
+	c, release, err := acquireCore(t, nil) // it is there: the caller has it
 	if err != nil {
 		return nil, err
 	}

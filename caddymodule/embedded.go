@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -65,12 +66,15 @@ func closeEmbedded(context.Context) {
 	}
 }
 
+// terminal is where welcome goes.
+var terminal io.Writer = os.Stderr
+
 // welcome prints how to send a first request. It goes to standard error and to no log, since it shows a key.
 func welcome(key config.CreatedKey) {
 	port := os.Getenv("TENZO_GATEWAY_PORT")
 	if port == "" {
 		port = "8080"
 	}
-	fmt.Fprintf(os.Stderr, "\nThe embedded Redis holds a demo organization, %s, with an API key. Try it:\n\n"+
+	fmt.Fprintf(terminal, "\nThe embedded Redis holds a demo organization, %s, with an API key. Try it:\n\n"+
 		"    curl -H 'Authorization: Bearer %s' http://localhost:%s/\n\n", key.OrgID, key.Secret, port)
 }

@@ -215,6 +215,15 @@ func TestFailingReloadChangesNothing(t *testing.T) {
 	if n := dialled.Load(); n != 0 {
 		t.Errorf("a configuration that failed dialled its redis %d times", n)
 	}
+	// One of the same Redis that fails leaves the options of the running one alone.
+	t.Setenv("TENZO_REDIS_URL", r.URL())
+	bad = strings.Replace(string(adapt(t, site(addr, "bad", "keys {\nrequire_checksum\n}"))), `"static_response"`, `"no_such_handler"`, 1)
+	if err := caddy.Load([]byte(bad), true); err == nil {
+		t.Fatal("a bad configuration was loaded")
+	}
+	if _, body := get(t, client(t), "http://"+addr, "tenzo_pk_0123456789abcdef"); !strings.Contains(body, "unknown_api_key") {
+		t.Errorf("the options of a failed configuration hold: %s", body)
+	}
 	finishTeardowns(t.Context())
 	if n, _ := cores.References((redisTarget{url: url, prefix: "tenzo:"}).key()); n != 0 {
 		t.Errorf("the failed configuration still holds its core %d times", n)

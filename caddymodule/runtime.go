@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,8 @@ import (
 //   - A core is there as long as a configuration that was provisioned and not cleaned up, or a dispatcher, names its Redis; so a reload,
 //     which provisions the new configuration before it cleans up the old one, keeps the core with all it remembers.
 //   - Nothing is dialled before start, which only App.Start calls: validating a configuration, or failing to load one, touches no Redis.
-//   - A core holds no Caddy context and no logger of a configuration, since those end with it.
+//   - A core holds no Caddy context. Its log and options are those of the configuration that started last and is not cleaned up; one that
+//     fails to load leaves no trace.
 var cores = caddy.NewUsagePool()
 
 // redisTarget says which Redis a configuration means. Two that are equal share a core.
@@ -49,14 +51,16 @@ type core struct {
 	contacted atomic.Bool // see awaitContact
 
 	mu      sync.Mutex
+	users   []*coreUser // configurations between their start and their cleanup, the latest last
 	started bool
 	cancel  context.CancelFunc // ends what start began
 	loops   sync.WaitGroup     // what start began
 }
 
-// acquireCore returns the core of a target and the function, to be called once, that gives it up.
-func acquireCore(t redisTarget) (*core, func() error, error) {
-	v, _, err := cores.LoadOrNew(t.key(), func() (caddy.Destructor, error) { return newCore(t) })
+// acquireCore returns the core of a target and the function, to be called once, that gives it up. A core that is not there yet is made
+// for u; one that is there heeds it from its start on.
+func acquireCore(t redisTarget, u *coreUser) (*core, func() error, error) {
+	v, _, err := cores.LoadOrNew(t.key(), func() (caddy.Destructor, error) { return newCore(t, u) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,8 +71,8 @@ func acquireCore(t redisTarget) (*core, func() error, error) {
 }
 
 // newCore prepares a core. It dials nothing and starts nothing.
-func newCore(t redisTarget) (*core, error) {
-	log := newReloadableLog(slog.DiscardHandler)
+func newCore(t redisTarget, first *coreUser) (*core, error) {
+	log := newReloadableLog(first.log)
 	logger := slog.New(log)
 	st, err := store.Open(store.Options{URL: t.url, Prefix: t.prefix, Logger: logger, Observer: metrics.redis})
 	if err != nil {
@@ -82,15 +86,43 @@ func newCore(t redisTarget) (*core, error) {
 		monitor:  store.NewMonitor(st, logger),
 		follower: changes.New(st, logger),
 	}
-	c.auth = keyauth.New(st, keyauth.Options{Logger: logger, Metrics: metrics.auth, ProvenAt: c.follower.ProvenAt})
+	keys := first.keys
+	keys.Logger, keys.Metrics, keys.ProvenAt = logger, metrics.auth, c.follower.ProvenAt
+	c.auth = keyauth.New(st, keys)
 	c.follower.Subscribe(c.auth) // as long as the follower lives
 	return c, nil
 }
 
-// configure gives the core what a new configuration says of it: its log and the options of keys. What is remembered stays.
-func (c *core) configure(handler slog.Handler, o keyauth.Options) {
-	c.log.set(handler)
-	c.auth.Reconfigure(o)
+// coreUser is what one configuration says of a core.
+type coreUser struct {
+	log  slog.Handler
+	keys keyauth.Options
+}
+
+// use makes a configuration that starts the one whose log and options hold; what is remembered stays.
+func (c *core) use(u *coreUser) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users = append(c.users, u)
+	c.apply()
+}
+
+// leave takes a configuration's word back. Where it was the latest, having failed to start, the one before holds again.
+func (c *core) leave(u *coreUser) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users = slices.DeleteFunc(c.users, func(other *coreUser) bool { return other == u })
+	c.apply()
+}
+
+// apply makes the latest user's word hold. The caller holds c.mu.
+func (c *core) apply() {
+	if len(c.users) == 0 {
+		return // what held last goes on holding, until the core ends
+	}
+	latest := c.users[len(c.users)-1]
+	c.log.set(latest.log)
+	c.auth.Reconfigure(latest.keys)
 }
 
 // start lets the core talk to Redis. Starting again does nothing.

@@ -73,14 +73,14 @@ func (w *WebhookOptions) settings() (*dispatcherSettings, error) {
 			o.RetryBackoff[i] = time.Duration(d)
 		}
 	}
-	configure(&o.Timeout, time.Duration(w.Timeout))
-	configure(&o.EndpointConcurrency, w.EndpointConcurrency)
-	configure(&o.MaxInFlight, w.MaxInFlight)
-	configure(&o.MaxInFlightBytes, w.MaxInFlightBytes)
-	configure(&o.MaxPayload, int(w.MaxPayload))
-	configure(&o.DeadRetention, time.Duration(w.DeadRetention))
-	configure(&o.DeadLimit, w.DeadLimit)
-	configure(&o.GracePeriod, time.Duration(w.GracePeriod))
+	override(&o.Timeout, time.Duration(w.Timeout))
+	override(&o.EndpointConcurrency, w.EndpointConcurrency)
+	override(&o.MaxInFlight, w.MaxInFlight)
+	override(&o.MaxInFlightBytes, w.MaxInFlightBytes)
+	override(&o.MaxPayload, int(w.MaxPayload))
+	override(&o.DeadRetention, time.Duration(w.DeadRetention))
+	override(&o.DeadLimit, w.DeadLimit)
+	override(&o.GracePeriod, time.Duration(w.GracePeriod))
 	o.PassMembers = w.PassMembers
 	o.PassEvents = slices.Clone(w.PassEvents)
 	o.AllowHTTP = w.AllowHTTP
@@ -102,8 +102,8 @@ func (w *WebhookOptions) settings() (*dispatcherSettings, error) {
 	return &dispatcherSettings{options: o, key: string(key)}, nil
 }
 
-// configure sets an option that is configured.
-func configure[T comparable](option *T, configured T) {
+// override sets an option where it is configured.
+func override[T comparable](option *T, configured T) {
 	var absent T
 	if configured != absent {
 		*option = configured

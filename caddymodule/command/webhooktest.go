@@ -93,7 +93,11 @@ func showTest(cmd *cobra.Command, asJSON bool, event string, r dispatcher.TestRe
 
 func showTrace(w io.Writer, event string, r dispatcher.TestResult) {
 	t := r.Trace
-	fmt.Fprintf(w, "%s\n", paint(w, bold, "Sent"))
+	heading := "Sent"
+	if t.Address == "" {
+		heading = "To be sent, had there been a connection"
+	}
+	fmt.Fprintf(w, "%s\n", paint(w, bold, heading))
 	rows := [][2]string{{"event", event}, {"body", fmt.Sprintf("%d bytes", len(r.Body))}}
 	fields(w, append(rows, headers(t.Sent)...)...)
 

@@ -1,0 +1,69 @@
+package caddymodule
+
+import (
+	"bytes"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// captureTerminal returns what welcome prints while f runs.
+func captureTerminal(t *testing.T, f func()) string {
+	t.Helper()
+	var out bytes.Buffer
+	before := terminal
+	defer func() { terminal = before }()
+	terminal = &out
+	f()
+	return out.String()
+}
+
+func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
+	embeddedAt := harness.FreeAddr(t)
+	t.Setenv("TENZO_REDIS_URL", "embedded")
+	t.Setenv("TENZO_EMBEDDED_ADDR", embeddedAt)
+	t.Setenv("TENZO_GATEWAY_PORT", "12345")
+	addr := harness.FreeAddr(t)
+	said := captureTerminal(t, func() { load(t, site(addr, "x", "webhooks")) })
+	found := regexp.MustCompile(`curl -H 'Authorization: Bearer (tenzo_pk_[A-Za-z0-9_-]+)' http://localhost:12345/`).FindStringSubmatch(said)
+	if found == nil {
+		t.Fatalf("said %q", said)
+	}
+	key := found[1]
+	awaitFollower(t)
+	ask := func(when string) {
+		t.Helper()
+		if response, body := get(t, client(t), "http://"+addr, key); response.StatusCode != 200 {
+			t.Errorf("%s: %s %q", when, response.Status, body)
+		}
+	}
+	ask("at first")
+	if said := captureTerminal(t, func() { load(t, site(addr, "y", "webhooks")) }); regexp.MustCompile("tenzo_pk_").MatchString(said) {
+		t.Error("a reload showed a key")
+	}
+	ask("after a reload")
+	// Even a configuration without it in between.
+	if err := caddy.Load([]byte(`{"admin":{"disabled":true}}`), true); err != nil {
+		t.Fatal(err)
+	}
+	finishTeardowns(t.Context())
+	load(t, site(addr, "z", ""))
+	harness.Eventually(t, 10*time.Second, func() error { return activeApp(t).core.store.Initialized(t.Context()) })
+	ask("after a configuration without it")
+}
+
+func TestEmbeddedRedisThatCannotListen(t *testing.T) {
+	url, _ := listenOnly(t)
+	t.Setenv("TENZO_REDIS_URL", "embedded")
+	t.Setenv("TENZO_EMBEDDED_ADDR", url[len("redis://"):])
+	err := caddy.Load(adapt(t, site("127.0.0.1:0", "x", "")), true)
+	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("TENZO_EMBEDDED_ADDR moves it")) {
+		t.Errorf("got %v", err)
+	}
+	finishTeardowns(t.Context())
+	poolsEmpty(t)
+}
