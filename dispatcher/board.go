@@ -258,14 +258,16 @@ func (b *board) next(e *endpoint) (starting []*job) {
 	return starting
 }
 
-// roomFor says how many parked events of e may come.
-func (b *board) roomFor(e *endpoint) int {
-	n := 0
-	if b.hasSlot(e) {
-		n = e.limit - len(e.running) - len(e.waiting)
+// slotsFor says for how many parked events of e there is a slot.
+func (b *board) slotsFor(e *endpoint) int {
+	if !b.hasSlot(e) {
+		return 0
 	}
-	return max(n, 0) + max(b.mayWait(e), 0)
+	return max(0, e.limit-len(e.running)-len(e.waiting))
 }
+
+// roomFor says how many parked events of e may come.
+func (b *board) roomFor(e *endpoint) int { return b.slotsFor(e) + max(b.mayWait(e), 0) }
 
 // drop forgets an event whose last step is committed, or which is no longer held.
 func (b *board) drop(j *job) {

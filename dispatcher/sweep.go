@@ -56,6 +56,7 @@ type orgRoom struct {
 func (b *board) unparkable(orgs, total int) (rooms []orgRoom) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	memory := b.max/2 - b.waiting // for those that will wait, over all organizations
 	for org := range b.ready {
 		if len(rooms) == orgs || total <= 0 || b.closed {
 			break
@@ -65,9 +66,12 @@ func (b *board) unparkable(orgs, total int) (rooms []orgRoom) {
 		if e == nil || !e.parked {
 			continue
 		}
-		if n := min(b.roomFor(e), total); n > 0 {
+		slots := b.slotsFor(e)
+		n := min(slots+max(0, min(b.mayWait(e), memory)), total)
+		if n > 0 {
 			rooms = append(rooms, orgRoom{org, n})
 			total -= n
+			memory -= max(0, n-slots)
 		}
 	}
 	return rooms

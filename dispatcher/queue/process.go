@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -156,20 +157,29 @@ func (q *Queue) taken(v any) []Taken {
 	out := make([]Taken, 0, len(l))
 	for _, e := range l {
 		f := strs(e)
-		if len(f) != 12 {
+		if len(f) != 6 && len(f) != 11 {
 			continue
 		}
-		t := Taken{
-			Entry: f[0], Event: f[1], OrgID: f[2], ID: f[3], Explicit: f[3] != "", Size: int(num(f[5])),
-			FirstSeen: time.UnixMilli(num(f[8])), Attempts: int(num(f[9])), LastStatus: int(num(f[10])), LastError: f[11],
-		}
+		t := Taken{Entry: f[0], Event: f[1], OrgID: f[2], ID: f[3], Explicit: f[3] != "", Size: len(f[4]), FirstSeen: time.UnixMilli(integer(f[5]))}
 		if !t.Explicit {
 			t.ID = t.Entry
 		}
-		if t.Size <= q.options.MaxPayload {
+		published := ""
+		if len(f) == 11 {
+			published = f[7]
+			t.Attempts, t.LastStatus, t.LastError = int(integer(f[8])), int(integer(f[9])), f[10]
+		}
+		if len(f) == 11 && f[6] != "" {
+			t.Size = int(integer(f[6]))
+		} else {
 			t.Payload = []byte(f[4])
 		}
-		t.PublishedAt, _ = time.Parse(time.RFC3339Nano, f[6]) // a replay of a hand-written entry may say anything: then zero
+		if published == "" {
+			at, _, _ := strings.Cut(t.Entry, "-")
+			t.PublishedAt = time.UnixMilli(integer(at)).UTC()
+		} else {
+			t.PublishedAt, _ = time.Parse(time.RFC3339Nano, published) // a hand-written replay may say anything: then zero
+		}
 		out = append(out, t)
 	}
 	return out

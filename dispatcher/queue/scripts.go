@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -132,10 +133,18 @@ func num(v any) int64 {
 	case int64:
 		return n
 	case string:
-		var i int64
-		if _, err := fmt.Sscan(n, &i); err == nil {
-			return i
-		}
+		return integer(n)
+	}
+	return 0
+}
+
+// integer reads a number from Redis; one that is none reads as 0. Scores come as floats.
+func integer(s string) int64 {
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return i
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil {
+		return int64(f)
 	}
 	return 0
 }

@@ -5,7 +5,7 @@
 local n, budget, max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if not registered() then return { 'gone' } end
 if not marked() then return { 'unmarked' } end
-local out, into, bytes = {}, {}, 0
+local out, into, keep, bytes = {}, {}, {}, 0
 for _, entry in ipairs(call('ZRANGEBYSCORE', retry, '-inf', int(now), 'LIMIT', '0', int(n))) do
   if budget - bytes < max then break end
   local f = read(entry)
@@ -13,20 +13,23 @@ for _, entry in ipairs(call('ZRANGEBYSCORE', retry, '-inf', int(now), 'LIMIT', '
   if not f then
     call('DEL', progress(entry))
   else
-    local seen = tonumber(call('HGET', progress(entry), 'seen') or now)
+    local seen = call('HGET', progress(entry), 'seen') or nows
     if validid(f.org_id) and call('ZSCORE', parked, f.org_id) then
-      park(entry, f.org_id, seen)
-      into[f.org_id] = true
+      local list = into[f.org_id] or {}
+      into[f.org_id] = list
+      list[#list + 1] = seen
+      list[#list + 1] = entry
     else
-      call('HSET', held, entry, int(seen))
+      keep[#keep + 1] = entry
+      keep[#keep + 1] = seen
       local v = view(entry, f, seen, max)
       bytes = bytes + #v[5]
       out[#out + 1] = v
     end
   end
 end
-local orgs = {}
-for org in pairs(into) do orgs[#orgs + 1] = org end
+hold(keep)
+local orgs = parkall(into)
 local nxt = call('ZRANGE', retry, '0', '0', 'WITHSCORES')
 local wait = '-1'
 if nxt[2] then wait = int(math.max(0, tonumber(nxt[2]) - now)) end

@@ -14,6 +14,7 @@ call('HDEL', books, '_')
 local function int(n) return string.format('%.0f', n) end
 local function clock() local t = call('TIME') return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) end
 local now = clock()
+local nows, months = int(now), int(month)
 
 local function heldby(p) return slot .. 'held:' .. p end
 local function lease(p) return slot .. 'lease:' .. p end
@@ -131,14 +132,16 @@ local function judge(entry, f)
   end
   if f.id then
     local m = mark(f.org_id, f.id)
-    local is = call('GET', m)
-    local taken = is and is ~= entry and (is == 'done' or read(is))
-    if not taken then
-      call('SET', m, entry, 'PX', int(month))
-    elseif not f.replay then
-      call('XDEL', events, entry)
-      call('HINCRBY', books, 'duplicate', '1')
-      return false, 'duplicate'
+    if not call('SET', m, entry, 'PX', months, 'NX') then
+      local is = call('GET', m)
+      local taken = is ~= entry and (is == 'done' or read(is))
+      if not taken then
+        call('SET', m, entry, 'PX', months)
+      elseif not f.replay then
+        call('XDEL', events, entry)
+        call('HINCRBY', books, 'duplicate', '1')
+        return false, 'duplicate'
+      end
     end
   end
   return true
@@ -154,11 +157,27 @@ local function known(entry, org)
   return false
 end
 
--- park puts an entry, already out of held and retry, among its organization's parked ones, in the order they were first seen.
-local function park(entry, org, seen)
-  if call('ZADD', parkedof(org), int(seen), entry) == 1 then call('HINCRBY', books, 'parked', '1') end
-  call('ZADD', parked, 'NX', int(now), org)
+-- park puts entries, already out of held and retry, among their organization's parked ones, in the order they were first seen.
+-- list: score, entry, score, entry …
+local function park(org, list)
+  local added = 0
+  for i = 1, #list, 1000 do added = added + call('ZADD', parkedof(org), unpack(list, i, math.min(#list, i + 999))) end
+  if added > 0 then call('HINCRBY', books, 'parked', int(added)) end
+  call('ZADD', parked, 'NX', nows, org)
 end
+
+-- parkall parks what was collected by organization, and returns the organizations.
+local function parkall(lists)
+  local orgs = {}
+  for org, list in pairs(lists) do
+    park(org, list)
+    orgs[#orgs + 1] = org
+  end
+  return orgs
+end
+
+-- hold puts collected pairs (entry, when first seen) among those held by me.
+local function hold(pairs) if #pairs > 0 then call('HSET', held, unpack(pairs)) end end
 
 -- later makes an entry due at a time (Unix ms) and keeps when it was first seen.
 local function later(entry, due, seen)
@@ -168,14 +187,22 @@ local function later(entry, due, seen)
   call('ZADD', retry, int(due), entry)
 end
 
--- What a process gets of an event. A payload above max is left out: it may be large, and is only ever given up or skipped.
-local function view(entry, f, seen, max)
-  local p = fields(call('HGETALL', progress(entry)))
-  local body = f.payload or ''
-  local size = #body
-  if size > max then body = '' end
-  return { entry, f.event or '', f.org_id or '', f.id or '', body, int(size), publishedat(entry, f), f.replay and '1' or '',
-    p.seen or int(seen), p.attempts or '0', p.status or '', p.error or '' }
+-- What a process gets of an event: entry, event, organization, id, payload, when first seen (Unix ms); and what few have: the size of
+-- a payload that is left out because it is above max (such a one is only ever given up or skipped), when a replayed one was published,
+-- attempts, last status and last error. Nothing can be known of a fresh one beyond its entry.
+local function view(entry, f, seen, max, fresh)
+  local body, size = f.payload or '', ''
+  if #body > max then
+    size = int(#body)
+    body = ''
+  end
+  local p = fresh and {} or fields(call('HGETALL', progress(entry)))
+  local v = { entry, f.event or '', f.org_id or '', f.id or '', body, p.seen or seen }
+  local published = f.replay and f.published_at or ''
+  if size ~= '' or published ~= '' or p.attempts then
+    v[7], v[8], v[9], v[10], v[11] = size, published, p.attempts or '0', p.status or '', p.error or ''
+  end
+  return v
 end
 
 -- The group, from the stream's beginning: what was taken before is recognised by known.

@@ -10,7 +10,7 @@ local b = call('HMGET', books, 'base', 'cursor')
 if not b[1] then look() end
 local cursor = b[2] or '0-0'
 local first = cursor
-local out, into, done, atend, bytes = {}, {}, {}, '0', 0
+local out, into, keep, waits, done, atend, bytes = {}, {}, {}, {}, {}, '0', 0
 local last = nil
 while n > 0 and bytes < stop do
   local k = math.min(n, 32, math.floor((budget - bytes) / max))
@@ -33,14 +33,19 @@ while n > 0 and bytes < stop do
       local f = fields(flat)
       if not (old and known(entry, f.org_id)) then
         local go, outcome = judge(entry, f)
+        local org = f.org_id
+        if go and waits[org] == nil then waits[org] = call('ZSCORE', parked, org) and true or false end
         if not go then
           done[#done + 1] = { outcome, f.event or '' }
-        elseif call('ZSCORE', parked, f.org_id) then
-          park(entry, f.org_id, now)
-          into[f.org_id] = true
+        elseif waits[org] then
+          local list = into[org] or {}
+          into[org] = list
+          list[#list + 1] = nows
+          list[#list + 1] = entry
         else
-          call('HSET', held, entry, int(now))
-          local v = view(entry, f, now, max)
+          keep[#keep + 1] = entry
+          keep[#keep + 1] = nows
+          local v = view(entry, f, nows, max, not old)
           bytes = bytes + #v[5]
           out[#out + 1] = v
         end
@@ -52,6 +57,5 @@ while n > 0 and bytes < stop do
   if #list < k then atend = '1' break end
 end
 if cursor ~= first then call('HSET', books, 'cursor', cursor) end
-local orgs = {}
-for org in pairs(into) do orgs[#orgs + 1] = org end
-return { 'ok', out, orgs, done, last or cursor, atend }
+hold(keep)
+return { 'ok', out, parkall(into), done, last or cursor, atend }
