@@ -493,10 +493,15 @@ func TestReplicaIsNotFollowed(t *testing.T) {
 		}
 		return nil
 	})
-	at := w.follower.ProvenAt()
-	if at.Sub(since) > 5*time.Second {
+	if at := w.follower.ProvenAt(); at.Sub(since) > 5*time.Second {
 		t.Error("a replica proved something")
 	}
+	harness.Eventually(t, 10*time.Second, func() error {
+		if n := w.client.DBSize(t.Context()).Val(); n != 0 {
+			return fmt.Errorf("it still has its own data")
+		}
+		return nil
+	})
 	w.redis.ReplicaOf(nil)
 	w.proven(5 * time.Second)
 	if w.seen.count("gap") == 0 {
