@@ -8,6 +8,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
@@ -42,6 +45,7 @@ type API struct {
 	services Services
 	admin    http.Handler
 	tools    http.Handler
+	troubled rate.Sometimes // keeps an outage from filling the log with what every request meets
 }
 
 // New returns the API over s.
@@ -49,7 +53,7 @@ func New(s Services) *API {
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}
-	a := &API{services: s}
+	a := &API{services: s, troubled: rate.Sometimes{Interval: 10 * time.Second}}
 	a.admin = localOnly(a.mux(adminFace))
 	a.tools = a.mux(toolsFace)
 	return a

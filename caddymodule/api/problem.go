@@ -48,7 +48,9 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, pattern string, err e
 		refusal = config.ErrStoreNotInitialized
 	default:
 		if !errors.Is(r.Context().Err(), context.Canceled) {
-			a.services.Logger.Error("api request failed", "method", r.Method, "route", pattern, "error", err)
+			a.troubled.Do(func() {
+				a.services.Logger.Error("an api request failed", "method", r.Method, "route", pattern, "error", err)
+			})
 		}
 		w.Header().Set("Retry-After", "1")
 		refusal = &config.Error{

@@ -7,7 +7,9 @@
 package devtools
 
 import (
+	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
@@ -20,6 +22,24 @@ type Handler struct {
 	SourceAddresses []string // addresses deliveries come from, shown to customers who must open their firewall
 	FrameAncestors  []string // origins that may embed the page; nobody without
 	Events          []string // event types the page offers to test; the documented ones where empty
+}
+
+// Validate says what is wrong with the options that end up in the page and its policy.
+func (h *Handler) Validate() error {
+	for _, a := range h.SourceAddresses {
+		if _, err := netip.ParsePrefix(a); err == nil {
+			continue
+		}
+		if _, err := netip.ParseAddr(a); err != nil {
+			return fmt.Errorf("source_addresses: '%s' is neither an IP address nor a network such as 203.0.113.0/29", a)
+		}
+	}
+	for _, f := range h.FrameAncestors {
+		if !validAncestor(f) {
+			return fmt.Errorf("frame_ancestors: '%s' is no origin such as https://app.example.com", f)
+		}
+	}
+	return nil
 }
 
 // Caller is for whom a request is served.

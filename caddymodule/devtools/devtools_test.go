@@ -201,6 +201,26 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+func TestValidate(t *testing.T) {
+	for _, good := range []Handler{
+		{}, {SourceAddresses: []string{"203.0.113.7", "2001:db8::/64"}},
+		{FrameAncestors: []string{"https://app.example.com", "http://localhost:3000", "https://*.example.com", "'self'", "https://[::1]:8443"}},
+	} {
+		if err := good.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []Handler{
+		{SourceAddresses: []string{"example.com"}}, {SourceAddresses: []string{""}},
+		{FrameAncestors: []string{"*"}}, {FrameAncestors: []string{"https://a.example; script-src *"}}, {FrameAncestors: []string{"app.example.com"}},
+		{FrameAncestors: []string{"https://a.example/path"}}, {FrameAncestors: []string{"https://a.example,https://b.example"}}, {FrameAncestors: []string{""}},
+	} {
+		if err := bad.Validate(); err == nil {
+			t.Errorf("%v %v may stand", bad.SourceAddresses, bad.FrameAncestors)
+		}
+	}
+}
+
 // What the site and the caller say stands in the page as text.
 func TestPage(t *testing.T) {
 	h, _ := newHandler(t)

@@ -5,6 +5,7 @@ package devtools
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -40,6 +41,12 @@ func withoutDefaultPort(host, scheme string) string {
 		return host
 	}
 }
+
+// ancestor is an origin as a Content-Security-Policy takes it: what could end the directive, or begin another, does not fit.
+var ancestor = regexp.MustCompile(`^https?://(\*\.)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:([0-9]{1,5}|\*))?$`)
+
+// validAncestor says whether s may embed the page: an origin, or 'self'.
+func validAncestor(s string) bool { return s == "'self'" || ancestor.MatchString(s) }
 
 // secure sets the headers of every answer.
 func (h *Handler) secure(header http.Header) {

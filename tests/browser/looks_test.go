@@ -25,12 +25,18 @@ func (b *tab) state(name string) {
 	b.t.Helper()
 	for _, theme := range []string{"light", "dark"} {
 		b.theme(theme)
-		// Transitions between the themes are over when no animation runs any more.
-		b.await("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)")
+		b.settle()
 		b.picture(name + "-" + theme)
 		b.axe(name + ", " + theme)
 	}
 	b.theme("light")
+}
+
+// settle waits until a change of theme has been painted.
+func (b *tab) settle() {
+	b.t.Helper()
+	b.await("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)")
+	eval[bool](b, "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 }
 
 // window takes a picture of what the window shows, in both themes: those in the README are chosen from them.
@@ -38,6 +44,7 @@ func (b *tab) window(name string) {
 	b.t.Helper()
 	for _, theme := range []string{"light", "dark"} {
 		b.theme(theme)
+		b.settle()
 		b.capture(name+"-"+theme, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng})
 	}
 	b.theme("light")

@@ -279,9 +279,31 @@ func (b *tab) tryClick(id cdp.BackendNodeID) error {
 	}
 	q := quads.Quads[0]
 	x, y := (q[0]+q[4])/2, (q[1]+q[5])/2
+	if err := b.hits(id, x, y); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	return chromedp.Do(ctx, chromedp.MouseClickXY(x, y))
+}
+
+// hits says whether a point of the window belongs to a node, rather than to what lies over it, or came there meanwhile.
+func (b *tab) hits(id cdp.BackendNodeID, x, y float64) error {
+	node, err := call(b, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: id})
+	if err != nil {
+		return err
+	}
+	result, err := call(b, runtime.CallFunctionOn, runtime.CallFunctionOnParams{
+		ObjectID: node.Object.ObjectID, ReturnByValue: new(true),
+		FunctionDeclaration: fmt.Sprintf("function() { const e = document.elementFromPoint(%v, %v); return this.contains(e) }", x, y),
+	})
+	if err != nil {
+		return err
+	}
+	if string(result.Result.Value) != "true" {
+		return errors.New("something else lies over it")
+	}
+	return nil
 }
 
 // fill replaces the text of the field with an accessible name. role is textbox or another that takes text.

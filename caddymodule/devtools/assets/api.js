@@ -3,7 +3,7 @@
 // Problem is an error as the API words it, or as this page does where no such answer came.
 export class Problem extends Error {
   constructor(status, { code = "", detail = "", field = "" } = {}) {
-    super(detail || wordsFor(status));
+    super(status < 500 && detail ? detail : wordsFor(status)); // what is wrong with the server is the operator's business
     this.status = status;
     this.code = code;
     this.field = field;

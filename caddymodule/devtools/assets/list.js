@@ -63,8 +63,14 @@ export function makeList({ box, path, caption, columns, id, nothing, onItems = (
 
   async function once() {
     try {
-      const page = await get(`${path}?limit=${limit}`);
-      render(page.items, page.next_cursor);
+      const items = [];
+      let next = null;
+      do { // a page may hold less than was asked for
+        const page = await get(`${path}?limit=${limit - items.length}${next ? `&cursor=${encodeURIComponent(next)}` : ""}`);
+        items.push(...page.items);
+        next = page.next_cursor;
+      } while (next && items.length < limit);
+      render(items, next);
     } catch (problem) {
       if (whole.parentElement === box) {
         setText(stale, `Not up to date: ${problem.message}`);

@@ -9,7 +9,7 @@ let toastTimer = 0;
 export function toast(text, kind = "good") {
   clearTimeout(toastTimer);
   toastBox.replaceChildren(h("p", { class: kind }, icon(kind === "good" ? "check" : "warn"), h("span", {}, text)));
-  toastTimer = setTimeout(() => toastBox.replaceChildren(), 6000);
+  toastTimer = setTimeout(() => toastBox.replaceChildren(), 8000);
 }
 
 // copy puts text on the clipboard, and says whether that worked. Where the page is embedded without leave to use the clipboard, it
