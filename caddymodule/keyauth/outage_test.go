@@ -82,10 +82,10 @@ func TestRefreshIsMadeUpFor(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := onTime(t, Options{})
-				key := testKey("a")
-				f.redis.set(key, goodFields("k1"))
-				f.ask(key)
-				f.ask(key)
+				const keys = 2*refreshBatch + 10 // more than one pipeline, of which the first one fails
+				for i := range keys {
+					f.use(t, fmt.Sprint("k", i), 2)
+				}
 				time.Sleep(25 * time.Second)
 				switch how {
 				case "hangs":
@@ -100,8 +100,10 @@ func TestRefreshIsMadeUpFor(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				synctest.Wait()
 				time.Sleep(45 * time.Second) // so long the record that was read then is good, and no other
-				want(t, "verdict", f.ask(key), "allowed k1")
-				want(t, "requests that waited for Redis", f.metrics.lookups[sourceRedis].Load(), 1)
+				for i := range keys {
+					f.use(t, fmt.Sprint("k", i), 1)
+				}
+				want(t, "requests that waited for Redis", f.metrics.lookups[sourceRedis].Load(), keys)
 			})
 		})
 	}
@@ -117,6 +119,7 @@ func TestRefreshAfterGap(t *testing.T) {
 		f.ask(used)
 		f.ask(used)
 		f.ask(idle)
+		time.Sleep(3 * time.Second) // looked at, and put off
 		f.Gap()
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
