@@ -203,7 +203,8 @@ func TestHeaders(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for _, good := range []Handler{
-		{}, {SourceAddresses: []string{"203.0.113.7", "2001:db8::/64"}},
+		{},
+		{SourceAddresses: []string{"203.0.113.7", "2001:db8::/64"}},
 		{FrameAncestors: []string{"https://app.example.com", "http://localhost:3000", "https://*.example.com", "'self'", "https://[::1]:8443"}},
 	} {
 		if err := good.Validate(); err != nil {
@@ -211,9 +212,14 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	for _, bad := range []Handler{
-		{SourceAddresses: []string{"example.com"}}, {SourceAddresses: []string{""}},
-		{FrameAncestors: []string{"*"}}, {FrameAncestors: []string{"https://a.example; script-src *"}}, {FrameAncestors: []string{"app.example.com"}},
-		{FrameAncestors: []string{"https://a.example/path"}}, {FrameAncestors: []string{"https://a.example,https://b.example"}}, {FrameAncestors: []string{""}},
+		{SourceAddresses: []string{"example.com"}},
+		{SourceAddresses: []string{""}},
+		{FrameAncestors: []string{"*"}},
+		{FrameAncestors: []string{"https://a.example; script-src *"}},
+		{FrameAncestors: []string{"app.example.com"}},
+		{FrameAncestors: []string{"https://a.example/path"}},
+		{FrameAncestors: []string{"https://a.example,https://b.example"}},
+		{FrameAncestors: []string{""}},
 	} {
 		if err := bad.Validate(); err == nil {
 			t.Errorf("%v %v may stand", bad.SourceAddresses, bad.FrameAncestors)

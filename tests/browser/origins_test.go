@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -47,9 +51,9 @@ func TestOtherOrigins(t *testing.T) {
 	eval[bool](other, `(() => { const f = document.createElement('form'); f.method = 'post'; f.enctype = 'text/plain'; f.action = `+quote(s.URL+"/api/keys")+
 		`; const i = document.createElement('input'); i.name = '{"name":"evil","x":"'; i.value = '"}'; f.append(i); document.body.append(f); f.submit(); return true })()`)
 	other.see("cross_origin")
-	page, err := s.Keys.List(t.Context(), org, 10, "")
-	if err != nil || len(page.Items) != 0 {
-		t.Errorf("%d keys were made, %v", len(page.Items), err)
+	keys, err := s.Keys.List(t.Context(), org, 10, "")
+	if err != nil || len(keys.Items) != 0 {
+		t.Errorf("%d keys were made, %v", len(keys.Items), err)
 	}
 	other.open(evil.URL() + "/frame")
 	if got := eval[int](other, "(() => { try { return frames[0].document.querySelectorAll('nav').length } catch { return 0 } })()"); got != 0 {
@@ -65,6 +69,52 @@ func TestOtherOrigins(t *testing.T) {
 			t.Errorf("%s has the policy %q", u, csp)
 		}
 	}
+}
+
+// Where the site allows it, another site embeds the page, which works there as it does alone.
+func TestEmbedded(t *testing.T) {
+	s := newSite(t, nil)
+	host := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true, Answer: func(*harness.Received) harness.Answer {
+		return harness.Answer{Status: 200, Header: map[string]string{"Content-Type": "text/html"}, Body: []byte("<!doctype html><title>host</title><iframe src='" + s.URL + "/' width=900 height=800></iframe>")}
+	}})
+	s.Handler.FrameAncestors = []string{host.URL()}
+	b := newTab(t, 1280)
+	b.open(host.URL() + "/")
+	var frame *page.FrameTree
+	harness.Eventually(t, patience, func() error {
+		tree, err := call(b, page.GetFrameTree, cdp.Empty{})
+		if err != nil || len(tree.FrameTree.ChildFrames) != 1 || !strings.HasPrefix(tree.FrameTree.ChildFrames[0].Frame.URL, s.URL) {
+			return fmt.Errorf("the frame is not there, %v", err)
+		}
+		frame = tree.FrameTree.ChildFrames[0]
+		return nil
+	})
+	world, err := call(b, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: frame.Frame.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFrame := func(expression string) string {
+		t.Helper()
+		result, err := call(b, runtime.Evaluate, runtime.EvaluateParams{Expression: expression, ContextID: world.ExecutionContextID, ReturnByValue: new(true)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(result.Result.Value)
+	}
+	harness.Eventually(t, patience, func() error {
+		if shown := inFrame("document.body.innerText"); !strings.Contains(shown, "No API keys yet") {
+			return fmt.Errorf("the frame shows %s", shown)
+		}
+		return nil
+	})
+	inFrame(`document.querySelector('#generate').click(), document.querySelector('#key-name').value = 'Embedded', document.querySelector('#generate-form').requestSubmit()`)
+	harness.Eventually(t, patience, func() error {
+		keys, err := s.Keys.List(t.Context(), org, 10, "")
+		if err != nil || len(keys.Items) != 1 {
+			return fmt.Errorf("%d keys, %v: %s", len(keys.Items), err, inFrame("document.body.innerText"))
+		}
+		return nil
+	})
 }
 
 // A script that finds its way into the page's markup is not run.

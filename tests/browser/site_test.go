@@ -35,6 +35,7 @@ type site struct {
 	Keys     *config.Keys
 	Webhooks *config.Webhooks
 	Queue    *queue.Queue
+	Handler  *devtools.Handler // its options may be changed before the first request
 
 	mu      sync.Mutex
 	between func(w http.ResponseWriter, r *http.Request, next http.Handler) // stands before the page
@@ -62,11 +63,11 @@ func newSite(t *testing.T, test tester) *site {
 	s.Keys = config.NewKeys(st)
 	s.Webhooks = config.NewWebhooks(st, &address.Policy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	s.Queue = queue.New(st, queue.Options{})
-	h := &devtools.Handler{
+	s.Handler = &devtools.Handler{
 		API:             api.New(api.Services{Keys: s.Keys, Webhooks: s.Webhooks, Queue: s.Queue, Tester: test}),
 		SourceAddresses: []string{"203.0.113.7", "203.0.113.8", "2001:db8:7::/64"},
 	}
-	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.Serve(w, r, devtools.Caller{Org: org}) })
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Handler.Serve(w, r, devtools.Caller{Org: org}) })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		between := s.between
