@@ -24,6 +24,7 @@ type health struct {
 	unmarked   bool
 	logFull    bool // the delivery log loses entries
 	logFullAt  time.Time
+	troubleAt  time.Time // when a waiting step was last logged
 	suppressed int
 	skips      map[string]time.Time // when an organization's skipped events were last logged
 }
@@ -77,8 +78,18 @@ func (h *health) store(err error, marked bool) {
 	}
 }
 
+// trouble notes that a step waits for Redis. That is news once a minute at most, and none while the heartbeat has said that Redis gives
+// no answer: in an outage every step waits.
 func (h *health) trouble(err error) {
-	h.say(slog.LevelWarn, "a step of the dispatcher waits for redis", "error", err)
+	h.mu.Lock()
+	news := h.storeErr == "" && time.Since(h.troubleAt) > time.Minute
+	if news {
+		h.troubleAt = time.Now()
+	}
+	h.mu.Unlock()
+	if news {
+		h.say(slog.LevelWarn, "a step of the dispatcher waits for redis", "error", err)
+	}
 }
 
 func (h *health) takenOver() {
