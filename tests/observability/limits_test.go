@@ -13,10 +13,12 @@ import (
 func TestLimitsAreTheDefaults(t *testing.T) {
 	d := dispatcher.Defaults()
 	thousands := func(n int) string { return fmt.Sprintf("%d,%03d", n/1000, n%1000) }
-	backoff := ""
-	for i, wait := range d.RetryBackoff {
-		backoff += map[bool]string{true: ", ", false: ""}[i == 1] + map[bool]string{true: " and ", false: ""}[i == 2] + fmt.Sprint(int(wait.Seconds()))
+	var waits []string
+	for _, wait := range d.RetryBackoff {
+		waits = append(waits, fmt.Sprint(int(wait.Seconds())))
 	}
+	last := len(waits) - 1
+	backoff := strings.Join(waits[:last], ", ") + " and " + waits[last]
 	want := map[string]string{
 		"retry_backoff":        fmt.Sprintf("%d, after %s s", len(d.RetryBackoff)+1, backoff),
 		"timeout":              fmt.Sprintf("| %d s |", int(d.Timeout.Seconds())),
