@@ -48,6 +48,7 @@ webhooks of a Caddyfile. /metrics, /livez and /readyz are served on --listen.`,
 				options.Logger = newLogger(cmd.ErrOrStderr())
 				ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 				defer stop()
+				context.AfterFunc(ctx, stop) // a second signal ends the process at once
 				return dispatch(ctx, f, options, d.listen)
 			}
 		},

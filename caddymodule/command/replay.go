@@ -55,7 +55,7 @@ const replayStep = 200
 // replay replays in steps until nothing is left to look at, and tells progress after each how many were looked at, of how many.
 func replay(ctx context.Context, q *queue.Queue, ids []string, org string, progress func(done, of int)) (queue.Replayed, error) {
 	var total queue.Replayed
-	done := 0
+	done, of := 0, 0
 	step := func(wish queue.Replay, left int) (queue.Replayed, error) {
 		r, err := call(ctx, func(ctx context.Context) (queue.Replayed, error) { return q.Replay(ctx, wish) })
 		if err != nil {
@@ -64,7 +64,10 @@ func replay(ctx context.Context, q *queue.Queue, ids []string, org string, progr
 		total.Replayed += r.Replayed
 		total.Refused = append(total.Refused, r.Refused...)
 		done += r.Replayed + len(r.Refused)
-		progress(done, done+left+r.Remaining)
+		if of == 0 { // events that die meanwhile are not part of it
+			of = done + left + r.Remaining
+		}
+		progress(min(done, of), of)
 		return r, nil
 	}
 	if len(ids) > 0 {
