@@ -13,6 +13,10 @@ const (
 	startLimit     = 2           // attempts in flight to an endpoint of which nothing is known
 	queuePerSlot   = 8           // events waiting in memory for each slot of an endpoint in good standing
 	endpointIdle   = 10 * time.Minute
+
+	// An endpoint that takes much longer than it did at its best gets no further attempts in parallel: they would wait there for each
+	// other, or here for the processor.
+	crowdedBy = 10 * time.Millisecond
 )
 
 // board is everything that a session holds in memory, and who may have how much of it.
@@ -125,7 +129,7 @@ func (b *board) mayWait(e *endpoint) int {
 	case !e.proven:
 		return min(queuePerSlot-len(e.waiting), b.max/8-b.waiting)
 	}
-	return min(queuePerSlot*e.limit-len(e.waiting), b.max/2-b.waiting)
+	return min(queuePerSlot*b.concurrency-len(e.waiting), b.max/2-b.waiting)
 }
 
 // crowded says whether a retry at once should rather give up its slot: its endpoint is a suspect, and suspects have their share.
@@ -196,7 +200,14 @@ func (b *board) end(j *job, acknowledged, connectFailed bool) standing {
 	if acknowledged {
 		e.fails = 0
 		e.proven = took < slowAfter
-		e.limit = min(e.limit*2, b.concurrency)
+		if e.best == 0 || took < e.best {
+			e.best = took
+		} else {
+			e.best += e.best / 64 // what was best once is forgotten in time
+		}
+		if took <= 4*e.best+crowdedBy {
+			e.limit = min(e.limit*2, b.concurrency)
+		}
 	} else {
 		e.fails++
 		e.limit = max(e.limit/2, 1)
@@ -252,7 +263,7 @@ func (b *board) next(e *endpoint) (starting []*job) {
 		starting = append(starting, j)
 		b.count(e)
 	}
-	if e.parked && b.roomFor(e) > 0 {
+	if e.parked && b.hungry(e) {
 		b.ready[e.org] = struct{}{}
 	}
 	return starting
@@ -266,8 +277,11 @@ func (b *board) slotsFor(e *endpoint) int {
 	return max(0, e.limit-len(e.running)-len(e.waiting))
 }
 
-// roomFor says how many parked events of e may come.
-func (b *board) roomFor(e *endpoint) int { return b.slotsFor(e) + max(b.mayWait(e), 0) }
+// hungry says whether parked events of e should come: it has slots and nothing waiting for them, or so little waiting that it is worth
+// a round trip.
+func (b *board) hungry(e *endpoint) bool {
+	return len(e.waiting) == 0 && b.slotsFor(e) > 0 || b.mayWait(e) >= queuePerSlot*b.concurrency/2
+}
 
 // drop forgets an event whose last step is committed, or which is no longer held.
 func (b *board) drop(j *job) {

@@ -23,13 +23,14 @@ type job struct {
 type endpoint struct {
 	org       string
 	host      *host
-	limit     int    // attempts in flight at most: starts low, doubles with success up to endpoint_concurrency, halves with failure
-	running   []*job // have a slot
-	waiting   []*job // wait in memory; empty for suspects
-	proven    bool   // the last attempt that ended was answered in good time and acknowledged
-	fails     int    // failed attempts in a row
-	suspect   bool   // known to be slow or failing
-	counted   int    // how many running ones are counted on the board, as what it was then
+	limit     int           // attempts in flight at most: starts low, doubles with success up to endpoint_concurrency, halves with failure
+	running   []*job        // have a slot
+	waiting   []*job        // wait in memory; empty for suspects
+	proven    bool          // the last attempt that ended was answered in good time and acknowledged
+	fails     int           // failed attempts in a row
+	best      time.Duration // about the shortest attempt of late
+	suspect   bool          // known to be slow or failing
+	counted   int           // how many running ones are counted on the board, as what it was then
 	countedAs class
 	told      bool // the log says that it fails, since toldAt
 	toldAt    time.Time

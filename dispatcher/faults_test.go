@@ -64,15 +64,15 @@ func TestTakeover(t *testing.T) {
 	first, second := newEndpoints(), newEndpoints()
 	first.set("a", hangs(20*time.Second))
 	d1, _ := e.dispatchOn(e.open("redis://"+proxy.Addr()), first, nil)
-	e.publishMany(10, "a")
-	e.held(10)
+	e.publishMany(2, "a") // as many as a new endpoint has slots
+	e.held(2)
 	d2, _ := e.dispatch(second, nil)
 	began := time.Now()
 	proxy.Mute()
-	e.books(15*time.Second, queue.Books{Published: 10, Delivered: 10})
+	e.books(15*time.Second, queue.Books{Published: 2, Delivered: 2})
 	t.Logf("taken over and delivered after %s", time.Since(began))
-	e.everyOnce(second, "a", 10, 0)
-	if got := testutil.ToFloat64(d2.metrics.recovered); got != 10 {
+	e.everyOnce(second, "a", 2, 0)
+	if got := testutil.ToFloat64(d2.metrics.recovered); got != 2 {
 		t.Errorf("recovered %v", got)
 	}
 	proxy.Heal()
@@ -88,7 +88,7 @@ func TestTakeover(t *testing.T) {
 	first.set("a", nil)
 	second.set("a", nil)
 	e.publishMany(20, "b")
-	e.books(10*time.Second, queue.Books{Published: 30, Delivered: 10, Skipped: 20})
+	e.books(10*time.Second, queue.Books{Published: 22, Delivered: 2, Skipped: 20})
 }
 
 // A Redis that stands still costs nobody its work.
@@ -214,8 +214,8 @@ func TestFlushAll(t *testing.T) {
 	n := newEndpoints()
 	n.set("a", hangs(5*time.Second))
 	d, _ := e.dispatch(n, nil)
-	e.publishMany(5, "a")
-	e.held(5)
+	e.publishMany(2, "a")
+	e.held(2)
 	e.redis.FlushAll()
 	harness.Eventually(t, 3*time.Second, func() error {
 		if d.Ready().Problems["redis"] == "" {
@@ -386,7 +386,12 @@ func TestShutdown(t *testing.T) {
 	d, stop := e.dispatch(n, func(o *Options) { o.GracePeriod = 3 * time.Second })
 	e.publishMany(1, "slow")
 	e.publishMany(20, "hanging")
-	e.held(20 + 1)
+	harness.Eventually(t, 10*time.Second, func() error {
+		if n.count("slow", "e0") == 0 || n.count("hanging", "e0") == 0 {
+			return fmt.Errorf("not begun")
+		}
+		return nil
+	})
 	e.dispatch(other, nil)
 	began := time.Now()
 	stop()

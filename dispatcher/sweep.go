@@ -17,7 +17,7 @@ func (b *board) sweep() (evicted []*job) {
 			e.parked = true
 			b.count(e)
 		}
-		if e.parked && b.roomFor(e) > 0 {
+		if e.parked && b.hungry(e) {
 			b.ready[org] = struct{}{}
 		}
 		if len(e.running)+len(e.waiting) == 0 && !e.parked && now.Sub(e.used) > endpointIdle {
@@ -40,7 +40,7 @@ func (b *board) parkedIn(orgs []string) {
 		e := b.endpoint(org)
 		e.parked = true
 		e.used = time.Now()
-		if b.roomFor(e) > 0 {
+		if b.hungry(e) {
 			b.ready[org] = struct{}{}
 		}
 	}
@@ -83,7 +83,7 @@ func (b *board) unparked(org string, left int) {
 	defer b.mu.Unlock()
 	if e := b.endpoints[org]; e != nil {
 		e.parked = left > 0
-		if e.parked && b.roomFor(e) > 0 {
+		if e.parked && b.hungry(e) {
 			b.ready[org] = struct{}{}
 		}
 	}
