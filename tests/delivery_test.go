@@ -181,7 +181,7 @@ func TestAnswers(t *testing.T) {
 		"500":              {harness.Answer{Status: 500}, false},
 		"hang":             {harness.Answer{Hang: true}, false},
 		"reset":            {harness.Answer{Reset: true}, false},
-		"late":             {harness.Answer{Status: 200, Delay: 3 * time.Second}, false},
+		"late":             {harness.Answer{Status: 200, Delay: 20 * time.Second}, false},
 		"drip-before-body": {harness.Answer{Status: 500, Drip: 50 * time.Millisecond}, false},
 	}
 	h := newHooks(t, harness.ReceiverOptions{Answer: func(r *harness.Received) harness.Answer {

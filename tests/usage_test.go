@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -217,11 +218,20 @@ func TestUsageWithLostAnswers(t *testing.T) {
 	counts := newTally(t, rdb, 3)
 	g := startGateway(t, site{redis: "redis://" + p.Addr(), debugOff: true})
 	must(t, counts.load(g.addr(), 300).Run(t.Context()))
+	harness.Eventually(t, 10*time.Second, func() error { return counts.matches(t.Context(), rdb) })
 	for range 3 {
+		before, err := count(t.Context(), rdb, counts.keys[0])
+		must(t, err)
 		p.MuteAnswers()
 		must(t, counts.load(g.addr(), 300).Run(t.Context()))
-		// The flush has reached Redis, its answer has not reached the gateway.
-		harness.Eventually(t, 10*time.Second, func() error { return counts.matches(t.Context(), rdb) })
+		// A flush has reached Redis, its answer has not reached the gateway.
+		harness.Eventually(t, 10*time.Second, func() error {
+			n, err := count(t.Context(), rdb, counts.keys[0])
+			if err == nil && n <= before {
+				err = errors.New("no flush has reached Redis")
+			}
+			return err
+		})
 		p.Cut()
 		p.Heal()
 		must(t, counts.load(g.addr(), 300).Run(t.Context()))

@@ -22,7 +22,8 @@ type Command struct {
 	Dir  string
 }
 
-// Process is a running program. It is killed when the test ends, and its output is shown where the test failed.
+// Process is a running program. It is killed when the test ends; a panic or a data race in its output fails the test, and the output of a
+// test that failed is shown.
 type Process struct {
 	t    testing.TB
 	name string
@@ -40,6 +41,11 @@ func Start(t testing.TB, c Command) *Process {
 	}
 	t.Cleanup(func() {
 		p.Kill()
+		for _, trouble := range []string{"DATA RACE", "panic: ", "panic serving", "fatal error: "} {
+			if strings.Contains(p.log.String(), trouble) {
+				t.Errorf("%s (pid %d) reports %q", p.name, p.PID(), trouble)
+			}
+		}
 		if t.Failed() {
 			t.Logf("the last output of %s (pid %d):\n%s", p.name, p.PID(), p.log.Tail(8<<10))
 		}
