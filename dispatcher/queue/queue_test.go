@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"fmt"
 	"net/url"
 	"testing"
@@ -148,5 +147,3 @@ func TestFromPublishedToDelivered(t *testing.T) {
 		e.books(Books{Published: 41, Delivered: 40, Duplicate: 1})
 	})
 }
-
-var _ = context.Background

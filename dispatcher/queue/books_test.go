@@ -1,0 +1,87 @@
+package queue
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+// The books absorb what was there before them, a stream made anew, and a write-off; miniredis keeps no such counter.
+func TestBooks(t *testing.T) {
+	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
+	for range 3 {
+		e.do("xadd", "tenzo:events", "*", "event", "e", "org_id", "org", "payload", "{}")
+	}
+	e.do("xdel", "tenzo:events", e.raw.XRange(t.Context(), "tenzo:events", "-", "+").Val()[0].ID) // before there were books
+	e.books(Books{Published: 2, Waiting: 2})
+	e.books(Books{Published: 2, Waiting: 2})
+	p := e.process()
+	b := e.take(p, 1)
+	e.commit(p, Step{Kind: Deliver, Event: &b.Events[0]})
+	e.books(Books{Published: 2, Delivered: 1, Waiting: 1})
+	e.do("xtrim", "tenzo:events", "maxlen", "0")
+	e.books(Books{Published: 2, Delivered: 1, Difference: 1})
+	lost := func(want int64) {
+		t.Helper()
+		if got := must[Totals](t)(e.q.Totals(t.Context())).Lost; got != want {
+			t.Errorf("lost %d, want %d", got, want)
+		}
+	}
+	lost(1)
+	lost(0) // told once
+	e.publish("org", "", `{}`)
+	lost(0) // what is published and deleted between two looks, a second apart, nobody can know of
+	e.do("del", "tenzo:events")
+	lost(1)
+	e.publish("org", "", `{}`)
+	e.publish("org", "", `{}`)
+	lost(0)
+	e.books(Books{Published: 5, Delivered: 1, Waiting: 2, Difference: 2})
+	if off, after, err := e.q.AcceptDifference(t.Context()); off != 2 || err != nil || after != (Books{Published: 3, Delivered: 1, Waiting: 2}) {
+		t.Errorf("%d, %+v, %v", off, after, err)
+	}
+	if off, _, err := e.q.AcceptDifference(t.Context()); off != 0 || err != nil {
+		t.Errorf("%d, %v", off, err)
+	}
+	if b := e.take(p, 10); len(b.Events) != 2 {
+		t.Errorf("took %d from the new stream", len(b.Events))
+	}
+	e.do("xtrim", "tenzo:events", "maxlen", "0")
+	lost(2)
+}
+
+func TestPublishRefuses(t *testing.T) {
+	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
+	good := Event{Name: "note.finalized", OrgID: "org", ID: "id", Payload: []byte(` {"a":1} `)}
+	for field, change := range map[string]func(*Event){
+		"event":   func(ev *Event) { ev.Name = "" },
+		"org_id":  func(ev *Event) { ev.OrgID = "a/b" },
+		"id":      func(ev *Event) { ev.ID = "a b" },
+		"payload": func(ev *Event) { ev.Payload = []byte(`[1]`) },
+	} {
+		ev := good
+		change(&ev)
+		var refusal *config.Error
+		if _, err := e.q.Publish(t.Context(), ev); !errors.As(err, &refusal) || refusal.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if id := must[string](t)(e.q.Publish(t.Context(), good)); id != "id" {
+		t.Error(id)
+	}
+	good.ID = ""
+	if id := must[string](t)(e.q.Publish(t.Context(), good)); !streamID.MatchString(id) {
+		t.Error(id)
+	}
+}
+
+// A place in the index by organization leads back to its entry.
+func TestOrgPlaces(t *testing.T) {
+	for _, id := range []string{"0-0", "1-0", "1700000000000-0", "1700000000000-18446744073709551615"} {
+		if org, back := splitPlace(orgPlace("a.b", id)); org != "a.b" || back != id {
+			t.Errorf("%s became %s, %s", id, org, back)
+		}
+	}
+}
