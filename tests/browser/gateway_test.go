@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -203,4 +204,35 @@ func sign(body []byte, secret string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// The default set-up shows the page for its demo organization, and a key made there opens its gateway.
+func TestDefaultSetUp(t *testing.T) {
+	port := func() string { return fmt.Sprint(harness.FreePort(t)) }
+	gatewayPort, tools, status := port(), port(), port()
+	harness.StartGateway(t, harness.GatewayOptions{
+		Args: []string{"run", "--config", filepath.Join(harness.Root(t), "Caddyfile")},
+		Env: []string{
+			"TENZO_REDIS_URL=embedded", "TENZO_EMBEDDED_ADDR=" + harness.FreeAddr(t), "TENZO_GATEWAY_PORT=" + gatewayPort,
+			"TENZO_TOOLS_PORT=" + tools, "TENZO_STATUS_PORT=" + status, "TENZO_ADMIN_PORT=" + port(),
+		},
+		Ready: "http://127.0.0.1:" + status + "/readyz",
+	})
+	b := newTab(t, 1280)
+	b.open("http://localhost:" + tools)
+	b.see("Organization demo")
+	b.click("button", "Generate New Key")
+	b.fill("textbox", "Key name", "Mine")
+	b.click("button", "Generate key")
+	b.find("button", "Copy")
+	key := b.text("#generated-key")
+	b.click("button", "Done")
+	g := &gateway{t: t, api: "http://localhost:" + gatewayPort + "/jobs"}
+	if status, body := g.use(key); status != http.StatusOK || !strings.Contains(body, `"organization":"demo"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	b.rowShows("Mine", " 1 Active")
+	b.click("link", "Webhooks")
+	b.find("textbox", "Webhook URL")
+	b.state("default-webhooks")
 }

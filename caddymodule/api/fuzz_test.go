@@ -1,0 +1,60 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+)
+
+// Whatever a body holds, reading it ends in a value or in a refusal that names a field of the body at most, never in trouble with Redis.
+func FuzzBodies(f *testing.F) {
+	for _, seed := range []string{
+		`{"url": "https://a.example/", "secret": null, "active": true}`, `{"ids": ["a"], "org": "b", "all": false, "cursor": "1,b/2"}`, `{"ids": [1]}`,
+		`{"url": {"a": [1, {"b": "\ud800"}]}}`, `[]`, `nul`, "{\"a\xff\": 1}", `{"secret": "", "secret": ""}`, strings.Repeat(`{"ids":`, 2000), `{"active": 1e999}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		read := func(v any, then func() error) {
+			t.Helper()
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			err := readBody(httptest.NewRecorder(), r, maxBody, v)
+			if err == nil {
+				err = then()
+			}
+			var refusal *config.Error
+			if err != nil && (!errors.As(err, &refusal) || refusal.Status < 400 || refusal.Status > 499 || refusal.Code == "" || refusal.Detail == "" || len(refusal.Field) > 400) {
+				t.Errorf("%q: %#v", body, err)
+			}
+		}
+		var hook webhookBody
+		read(&hook, func() error {
+			c, err := hook.change()
+			if err == nil && c.Secret != nil && *c.Secret == "" && !hook.Secret.null {
+				t.Errorf("%q removes the secret without null", body)
+			}
+			return err
+		})
+		var replay replayBody
+		read(&replay, func() error {
+			for _, s := range []scope{{face: adminFace}, {face: toolsFace, org: "acme"}} {
+				wish, err := replay.wish(s)
+				if err != nil {
+					return err
+				}
+				if s.face == toolsFace && (wish.Org != "acme" || wish.All) {
+					t.Errorf("%q reaches beyond the organization: %+v", body, wish)
+				}
+				if len(wish.IDs) == 0 && wish.Org == "" && !wish.All {
+					t.Errorf("%q names nothing and is let through", body)
+				}
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,24 @@
+package devtools
+
+import (
+	"strings"
+	"testing"
+)
+
+// Whatever a path is, what it leads to is a part of its end, and a page only where nothing else can be meant.
+func FuzzLocate(f *testing.F) {
+	for _, seed := range []string{"/", "", "/api/keys", "/a/api/keys/x", "/api/api/keys", "/assets/app.js", "//", "/api/", "/a.b/c", "/%2e%2e/api/webhook", "/api/keys/api/keys"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		got := locate(path)
+		switch {
+		case !strings.HasSuffix("/"+path, got.name):
+			t.Errorf("%q leads to %+v", path, got)
+		case got.api && got.name == "":
+			t.Errorf("%q leads to an API path without a name", path)
+		case got == target{} && strings.HasSuffix(path, "/api/keys"):
+			t.Errorf("%q leads to the page", path)
+		}
+	})
+}
