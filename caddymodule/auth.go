@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/keyauth"
 )
@@ -42,7 +43,7 @@ type Auth struct {
 
 // Names of request variables.
 const (
-	varKeyID   = "tenzo_key_id"  // set where an API key let the request in
+	varByKey   = "tenzo_by_key"  // true where an API key let the request in
 	varRefusal = "tenzo_refusal" // set where it was refused
 )
 
@@ -88,7 +89,8 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	ctx := r.Context()
 	values := r.Header["Authorization"]
-	clientIP, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	clientIP, _ := vars[caddyhttp.ClientIPVarKey].(string)
 	stripIdentity(r)
 	if !a.ForwardAuthorization {
 		delete(r.Header, "Authorization")
@@ -98,20 +100,42 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if verdict.Refusal != nil {
 		return a.refuse(w, r, verdict.Refusal)
 	}
-	key := verdict.Key
-	r.Header[headerOrgID] = []string{key.OrgID}
-	r.Header[headerKeyID] = []string{key.KeyID}
-	caddyhttp.SetVar(ctx, varKeyID, key.KeyID)
+	key := (*identity)(verdict.Key)
+	headers := []string{key.OrgID, key.KeyID}
+	r.Header[headerOrgID] = headers[0:1:1]
+	r.Header[headerKeyID] = headers[1:2:2]
+	if vars != nil {
+		vars[varByKey] = true
+	}
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.auth.user.id", key.KeyID)
-		repl.Set("http.auth.user.org_id", key.OrgID)
-		repl.Set("http.auth.user.key_name", key.Name)
+		repl.Set("http.auth.user.id", key.KeyID) // over what another handler may have set
+		repl.Map(key.placeholder)
 	}
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Set(zap.String("key_id", key.KeyID))
-		extra.Set(zap.String("org_id", key.OrgID))
+		extra.Add(zap.Inline(key))
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// identity is whose request one is, as placeholders and the access log show it.
+type identity keyauth.Record
+
+// placeholder answers for the placeholders that no other handler sets.
+func (i *identity) placeholder(name string) (any, bool) {
+	switch name {
+	case "http.auth.user.org_id":
+		return i.OrgID, true
+	case "http.auth.user.key_name":
+		return i.Name, true
+	}
+	return nil, false
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (i *identity) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("key_id", i.KeyID)
+	enc.AddString("org_id", i.OrgID)
+	return nil
 }
 
 func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, refusal *keyauth.Refusal) error {

@@ -106,7 +106,7 @@ func singlePlaceholder(s string) (name string, ok bool) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request: nothing stands behind the page.
 func (t *DeveloperTools) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	ctx := r.Context()
-	caller := devtools.Caller{ByAPIKey: caddyhttp.GetVar(ctx, varKeyID) != nil}
+	caller := devtools.Caller{ByAPIKey: caddyhttp.GetVar(ctx, varByKey) != nil}
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		caller.Org = repl.ReplaceAll(t.Org, "")
 	}
