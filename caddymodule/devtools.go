@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -82,7 +83,7 @@ func (t *DeveloperTools) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Validate refuses an `org` that would let callers choose their organization.
+// Validate refuses an `org` that would let callers choose their organization, and what else cannot work.
 func (t *DeveloperTools) Validate() error {
 	name, ok := singlePlaceholder(t.Org)
 	switch {
@@ -92,6 +93,18 @@ func (t *DeveloperTools) Validate() error {
 		return errors.New("org must be exactly one placeholder, such as {http.vars.org}: with a literal, everybody who can open the page would act for one organization")
 	case strings.HasPrefix(name, "http.request.") && !t.Trusted:
 		return errors.New("org: clients can set {" + name + "} themselves; where something before this handler overwrites what they send, say so with: org {" + name + "} trusted")
+	}
+	for _, address := range t.SourceAddresses {
+		if _, err := netip.ParseAddr(address); err != nil {
+			if _, err := netip.ParsePrefix(address); err != nil {
+				return errors.New("source_addresses: '" + address + "' is neither an IP address nor a network in CIDR notation")
+			}
+		}
+	}
+	for _, origin := range t.FrameAncestors {
+		if origin == "" || strings.ContainsAny(origin, ";, \t\r\n") { // it becomes part of a header
+			return errors.New("frame_ancestors: '" + origin + "' is no origin, such as https://app.example.com")
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bytes"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func TestEmbeddedRedisThatCannotListen(t *testing.T) {
 	t.Setenv("TENZO_REDIS_URL", "embedded")
 	t.Setenv("TENZO_EMBEDDED_ADDR", url[len("redis://"):])
 	err := caddy.Load(adapt(t, site("127.0.0.1:0", "x", "")), true)
-	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("TENZO_EMBEDDED_ADDR moves it")) {
+	if err == nil || !strings.Contains(err.Error(), "TENZO_EMBEDDED_ADDR moves it") {
 		t.Errorf("got %v", err)
 	}
 	finishTeardowns(t.Context())

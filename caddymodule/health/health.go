@@ -67,5 +67,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, b body) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = json.NewEncoder(w).Encode(b) // a client that is gone misses nothing
+	if err := json.NewEncoder(w).Encode(b); err != nil {
+		return // the client is gone and misses nothing
+	}
 }
