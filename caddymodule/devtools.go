@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -11,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/devtools"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
 
 // DeveloperTools serves the page on which an organization's people make API keys and set their webhook, and the HTTP API it runs on, at
@@ -80,6 +80,9 @@ func (t *DeveloperTools) Provision(ctx caddy.Context) error {
 		return err
 	}
 	t.handler = devtools.Handler{API: app.api, SourceAddresses: t.SourceAddresses, FrameAncestors: t.FrameAncestors}
+	if app.deliver != nil {
+		t.handler.Events = append(payload.Events(), app.deliver.options.PassEvents...)
+	}
 	return nil
 }
 
@@ -94,19 +97,7 @@ func (t *DeveloperTools) Validate() error {
 	case strings.HasPrefix(name, "http.request.") && !t.Trusted:
 		return errors.New("org: clients can set {" + name + "} themselves; where something before this handler overwrites what they send, say so with: org {" + name + "} trusted")
 	}
-	for _, address := range t.SourceAddresses {
-		if _, err := netip.ParseAddr(address); err != nil {
-			if _, err := netip.ParsePrefix(address); err != nil {
-				return errors.New("source_addresses: '" + address + "' is neither an IP address nor a network in CIDR notation")
-			}
-		}
-	}
-	for _, origin := range t.FrameAncestors {
-		if origin == "" || strings.ContainsAny(origin, ";, \t\r\n") { // it becomes part of a header
-			return errors.New("frame_ancestors: '" + origin + "' is no origin, such as https://app.example.com")
-		}
-	}
-	return nil
+	return (&devtools.Handler{SourceAddresses: t.SourceAddresses, FrameAncestors: t.FrameAncestors}).Validate()
 }
 
 // singlePlaceholder returns the name of the placeholder that is all of s.
