@@ -2,6 +2,7 @@ package keyauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -122,6 +123,29 @@ func TestTwoHundredFirstUsesCostOneRead(t *testing.T) {
 		want(t, "from redis", f.metrics.lookups[sourceRedis].Load(), 1)
 		want(t, "shared", f.metrics.lookups[sourceShared].Load(), 199)
 	})
+}
+
+// A request that found nothing, and was overtaken by a whole read before it could start one of its own, takes that read's answer.
+func TestReadThatEndedMeanwhileWillDo(t *testing.T) {
+	f := newFixture(Options{})
+	good, bad := testKey("a"), testKey("b")
+	f.redis.set(good, goodFields("k1"))
+	for key, verdict := range map[string]string{good: "allowed k1", bad: CodeUnknown} {
+		want(t, "the other's verdict", f.ask(key), verdict)
+		d := digest(sha256.Sum256([]byte(key)))
+		flight, mine := f.joinUnlessKnown(&d)
+		if mine {
+			t.Fatalf("%s: another read was begun", verdict)
+		}
+		v := f.await(t.Context(), &d, flight)
+		want(t, "let in", v.Key != nil, key == good)
+		want(t, "refused as unknown", v.Refusal == refuseUnknown, key == bad)
+	}
+	f.Gap()
+	d := digest(sha256.Sum256([]byte(good)))
+	if flight, mine := f.joinUnlessKnown(&d); !mine {
+		t.Errorf("an answer from before the gap did: %v", flight)
+	}
 }
 
 // The client that came first hangs up; the others still get their answer.

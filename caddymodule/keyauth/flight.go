@@ -9,7 +9,8 @@ import (
 //
 // Invariants, all under the lock of the desk that a key belongs to:
 //
-//   - At most one read of a key is open to be joined: the one in flights. So any number of requests cost one read.
+//   - At most one read of a key is open to be joined: the one in flights. It leaves flights in the step that keeps its answer, and a request
+//     starts a read only where neither the read nor its answer is there. So any number of first uses cost one read.
 //   - An answer is kept only while its read still stands in flights. An announced change takes it out, and whoever comes later starts a read
 //     of his own; those who waited since before get the answer, but nobody else does. So a push wins over a read in flight (invariant 2).
 //   - A read is joined only in the epoch in which it began; another takes its place otherwise (invariant 3).
@@ -38,6 +39,29 @@ func (a *Auth) join(d *digest) (f *flight, mine bool) {
 	k := a.desk(d)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return a.joinAt(k, d)
+}
+
+// joinUnlessKnown is join for a request that found nothing about d a moment ago: a read may have ended since, and its answer will do.
+func (a *Auth) joinUnlessKnown(d *digest) (f *flight, mine bool) {
+	k := a.desk(d)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, epoch := a.clock.now(), a.epoch.Load()
+	if e, ok := a.held.Load().get(d); ok && e.epoch == epoch && now.since(e.read) < a.settings.Load().ttl {
+		return &flight{epoch: epoch, done: landed, answer: answer{entry: e}}, false
+	}
+	if r, ok := a.refused.get(d); ok && r.epoch == epoch && now.since(r.read) < refusedFor {
+		return &flight{epoch: epoch, done: landed, answer: answer{refusal: r.refusal}}, false
+	}
+	return a.joinAt(k, d)
+}
+
+// landed is the done of a read that has ended.
+var landed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// joinAt is join for who holds the desk k of d.
+func (a *Auth) joinAt(k *desk, d *digest) (f *flight, mine bool) {
 	epoch := a.epoch.Load()
 	if f := k.flights[*d]; f != nil && f.epoch == epoch {
 		return f, false

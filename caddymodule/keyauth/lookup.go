@@ -111,7 +111,7 @@ func (a *Auth) lookUp(ctx context.Context, d digest, clientIP string, began inst
 			return Verdict{Refusal: refusal}, sourceNone
 		}
 	}
-	f, mine := a.join(&d)
+	f, mine := a.joinUnlessKnown(&d)
 	if !mine {
 		lane.leave(false)
 		return a.await(ctx, &d, f), sourceShared

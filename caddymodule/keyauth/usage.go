@@ -29,6 +29,7 @@ type counter struct {
 	field string       // in the key's usage hash
 	last  atomic.Int64 // the latest use, in Unix milliseconds
 	state atomic.Uint64
+	final atomic.Uint64 // the total at which it was retired; an add that came too late stands in state, but not here
 
 	// Those who flush take turns (usage.flushing); only they touch the rest, though anybody may read acked.
 	acked   atomic.Uint64 // the total that Redis is known to have had
@@ -37,7 +38,7 @@ type counter struct {
 	changed time.Duration // when a flush last found a new total, since the start of usage
 	round   uint64        // the round of resends in which it was last sent
 
-	_ [128 - 88]byte
+	_ [128 - 96]byte
 }
 
 // add counts one use at a moment of the wall clock. It reports false where the counter is retired and nothing was counted.
@@ -50,7 +51,12 @@ func (c *counter) add(wall int64) bool {
 }
 
 // total is how many uses were counted.
-func (c *counter) total() uint64 { return c.state.Load() &^ retired }
+func (c *counter) total() uint64 {
+	if s := c.state.Load(); s&retired == 0 {
+		return s
+	}
+	return c.final.Load()
+}
 
 // usage is all counters of a process.
 type usage struct {
@@ -103,6 +109,10 @@ func (u *usage) count(e *entry, wall int64) {
 func (u *usage) retire(c *counter, total uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if c.state.Load()&retired != 0 {
+		return false
+	}
+	c.final.Store(total) // before the bit that makes it count
 	if !c.state.CompareAndSwap(total, total|retired) {
 		return false
 	}

@@ -121,6 +121,20 @@ func TestUsageStop(t *testing.T) {
 	want(t, "own fields left", len(f.counts.fields["k1"]), 0)
 }
 
+// A use that comes while its counter is being retired counts on the successor, and on that alone.
+func TestUsageTooLateForACounterIsCountedOnce(t *testing.T) {
+	f := newFixture(Options{})
+	f.use(t, "k1", 3)
+	c := f.usage.counter("k1")
+	if !f.usage.retire(c, 3) {
+		t.Fatal("not retired")
+	}
+	f.use(t, "k1", 1) // the held record still points to the retired counter
+	want(t, "the retired counter", c.total(), 3)
+	want(t, "its successor", f.usage.counter("k1").total(), 1)
+	want(t, "retired again", f.usage.retire(c, 3), false)
+}
+
 func TestUsageStopTriesUntilItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
