@@ -35,18 +35,21 @@ func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	}
 	embeddedServers.Lock()
 	defer embeddedServers.Unlock()
-	if embeddedServers.byAddr[u.Host] != nil {
-		return nil
+	_, running := embeddedServers.byAddr[u.Host]
+	if !running {
+		server, err := embedded.Start(u.Host, logger)
+		if err != nil {
+			return fmt.Errorf("starting the embedded redis (TENZO_EMBEDDED_ADDR moves it): %w", err)
+		}
+		embeddedServers.byAddr[u.Host] = server
 	}
-	server, err := embedded.Start(u.Host, logger)
-	if err != nil {
-		return fmt.Errorf("starting the embedded redis (TENZO_EMBEDDED_ADDR moves it): %w", err)
-	}
-	embeddedServers.byAddr[u.Host] = server
 	ctx, cancel := context.WithTimeout(context.Background(), demoTimeout)
 	defer cancel()
-	if _, err := st.Initialize(ctx); err != nil {
+	if _, err := st.Initialize(ctx); err != nil { // a store with another prefix is another store
 		return fmt.Errorf("marking the embedded redis: %w", err)
+	}
+	if running {
+		return nil
 	}
 	key, err := embedded.Demo(ctx, config.NewKeys(st))
 	if err != nil {

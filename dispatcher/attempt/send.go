@@ -80,6 +80,12 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 	answer, err := transport.RoundTrip(req)
 	result := Result{Duration: time.Since(began)}
 	unlink()
+	if cause := context.Cause(own); err == nil && cause != nil {
+		// At the end of its time the transport hangs up, and a receiver whose handler then returns answers an implicit 200 to nobody. Where
+		// that races with the hanging up it is no acknowledgement.
+		_ = answer.Body.Close()
+		err = cause
+	}
 	if err != nil {
 		s.explain(&result, t.url.Hostname(), f, err, context.Cause(own)) //nolint:contextcheck // as above
 		cancel()
