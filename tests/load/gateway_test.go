@@ -46,8 +46,12 @@ func BenchmarkGatewayRespond(b *testing.B) {
 
 // BenchmarkGatewayReverseProxy compares tenzo_auth before `reverse_proxy` with a bare `reverse_proxy`.
 func BenchmarkGatewayReverseProxy(b *testing.B) {
-	upstream := harness.NewReceiver(b, harness.ReceiverOptions{Plain: true, Forget: true, Answer: harness.Always(harness.Answer{Body: []byte("ok")})})
-	compare(b, "reverse_proxy "+upstream.Addr())
+	upstream := harness.FreePort(b) // a process of its own
+	harness.StartGateway(b, harness.GatewayOptions{
+		Caddyfile: fmt.Sprintf("{\n admin {$TENZO_TEST_ADMIN}\n auto_https off\n}\nhttp://:%d {\n bind 127.0.0.1\n respond ok\n}\n", upstream),
+		Ready:     fmt.Sprintf("http://127.0.0.1:%d/", upstream),
+	})
+	compare(b, fmt.Sprintf("reverse_proxy 127.0.0.1:%d", upstream))
 }
 
 func compare(b *testing.B, handler string) {
