@@ -55,7 +55,7 @@ func TestNamesOfMetricsExist(t *testing.T) {
 		texts[r.file] += "\n" + r.Expr
 	}
 	// In prose, these are no metrics.
-	others := []string{"tenzo_auth", "tenzo_strip", "tenzo_health", "tenzo_developer_tools"}
+	others := []string{"tenzo_auth", "tenzo_strip", "tenzo_health", "tenzo_developer_tools", "tenzo_refusal"}
 	documents := append(glob(t, inConfig(t, "docs", "*.md")), filepath.Join(harness.Root(t), "README.md"))
 	for _, path := range append(documents, glob(t, inConfig(t, "prometheus", "tests", "*.yml"))...) {
 		texts[filepath.Base(path)] = read(t, path)
