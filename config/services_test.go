@@ -393,7 +393,7 @@ func TestRevokeWaitsForAReplica(t *testing.T) {
 	primary := harness.StartRedis(t)
 	primary.Mark()
 	keys := config.NewKeys(open(t, primary.URL()))
-	revoke := func(want config.Replicated, atMost time.Duration) {
+	revoke := func(want config.Replicated) time.Duration {
 		t.Helper()
 		made, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "x"})
 		if err != nil {
@@ -404,11 +404,20 @@ func TestRevokeWaitsForAReplica(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%v, %v, want %v", got, err, want)
 		}
-		if took := time.Since(start); took > atMost {
-			t.Errorf("it took %v", took)
-		}
+		return time.Since(start)
 	}
-	revoke(config.NoReplica, 500*time.Millisecond)
+	// Each takes less than the second that it would wait at most; on a busy machine, one of five does.
+	quickly := func(want config.Replicated) {
+		t.Helper()
+		var took time.Duration
+		for range 5 {
+			if took = revoke(want); took < 900*time.Millisecond {
+				return
+			}
+		}
+		t.Errorf("it waits though it need not: %v", took)
+	}
+	quickly(config.NoReplica)
 	replica := harness.StartRedis(t)
 	replica.ReplicaOf(primary)
 	client := primary.Client(t)
@@ -418,10 +427,12 @@ func TestRevokeWaitsForAReplica(t *testing.T) {
 		}
 		return nil
 	})
-	revoke(config.OnReplica, 900*time.Millisecond)
+	quickly(config.OnReplica)
 	replica.Pause()
 	defer replica.Resume()
-	revoke(config.NotOnReplica, 2500*time.Millisecond)
+	if took := revoke(config.NotOnReplica); took < 900*time.Millisecond || took > 5*time.Second {
+		t.Errorf("it waited %v, not a second", took)
+	}
 }
 
 func TestFullRedis(t *testing.T) {

@@ -67,19 +67,24 @@ func (q *Queue) LogAttempt(ctx context.Context, org string, d Delivery) error {
 	defer cancel()
 	pipe := q.store.Client().Pipeline()
 	q.logAttempt(ctx, pipe, org, d)
+	q.capLog(ctx, pipe, org)
 	_, err := pipe.Exec(ctx)
 	return err
 }
 
+// logAttempt adds an attempt; capLog must follow in the same pipeline, once for each organization.
 func (q *Queue) logAttempt(ctx context.Context, pipe redis.Pipeliner, org string, d Delivery) *redis.StringCmd {
-	key := q.names.Deliveries(org)
-	cmd := pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: deliveriesKept, Values: []any{
+	return pipe.XAdd(ctx, &redis.XAddArgs{Stream: q.names.Deliveries(org), Values: []any{
 		store.DeliveryID, d.ID, store.DeliveryEvent, d.Event, store.DeliveryAttempt, d.Attempt, store.DeliveryStatus, status(d.Status),
 		store.DeliveryError, d.Error, store.DeliveryDurationMS, d.Duration.Milliseconds(),
 		store.DeliveryAt, d.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
 	}})
-	pipe.PExpire(ctx, key, deliveriesLife)
-	return cmd
+}
+
+// capLog keeps the delivery log of org within its bounds.
+func (q *Queue) capLog(ctx context.Context, pipe redis.Pipeliner, org string) {
+	pipe.XTrimMaxLen(ctx, q.names.Deliveries(org), deliveriesKept)
+	pipe.PExpire(ctx, q.names.Deliveries(org), deliveriesLife)
 }
 
 // Limits of a page (contract section 10).

@@ -86,10 +86,16 @@ func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
 		}
 	}
 	logged := map[int]*redis.StringCmd{}
+	longer := map[string]bool{} // the organizations whose delivery log grows
 	for i := range steps {
 		if steps[i].Delivery != nil {
-			logged[i] = p.q.logAttempt(ctx, pipe, steps[i].Event.OrgID, *steps[i].Delivery)
+			org := steps[i].Event.OrgID
+			logged[i] = p.q.logAttempt(ctx, pipe, org, *steps[i].Delivery)
+			longer[org] = true
 		}
+	}
+	for org := range longer {
+		p.q.capLog(ctx, pipe, org)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	c := Committed{Done: make([]bool, len(steps))}
