@@ -2,10 +2,12 @@ package caddymodule
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
+	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
 // Admin serves the HTTP API under `/tenzo/` on Caddy's admin endpoint, for any organization. Caddy makes it before the apps, and never
@@ -28,10 +30,12 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 func (*Admin) serve(w http.ResponseWriter, r *http.Request) error {
 	m, err := caddy.ActiveContext().AppIfConfigured(idApp)
 	if err != nil {
-		if errors.Is(err, caddy.ErrNotConfigured) {
-			err = errors.New("the active configuration does not use tenzo")
+		detail := "the active configuration does not use tenzo"
+		if !errors.Is(err, caddy.ErrNotConfigured) {
+			detail = "the tenzo app of the active configuration cannot be used"
 		}
-		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: fmt.Errorf("no store: %w", err)}
+		api.WriteProblem(w, &config.Error{Status: http.StatusServiceUnavailable, Code: "not_configured", Detail: detail})
+		return nil
 	}
 	m.(*App).api.Admin().ServeHTTP(w, r)
 	return nil

@@ -52,7 +52,8 @@ func TestAdminServesTheAPI(t *testing.T) {
 		t.Errorf("after a reload answered %s %q", response.Status, body)
 	}
 	load(t, adminSite(listen, "}"))
-	if response, body := get(t, client(t), url, ""); response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "does not use tenzo") {
+	if response, body := get(t, client(t), url, ""); response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "does not use tenzo") ||
+		response.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("without the app answered %s %q", response.Status, body)
 	}
 }
