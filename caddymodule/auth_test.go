@@ -177,6 +177,7 @@ http://%s {
 	respond "second"
 	tenzo_health
 }`, first, second))
+	awaitFollower(t) // which makes everything read before its first contact be read again
 	before := counter(t, "tenzo_auth_lookups_total", "source", "redis")
 	for addr, want := range map[string]string{first: "first", second: "second"} {
 		if response, body := get(t, client(t), "http://"+addr, key.Secret); response.StatusCode != 200 || body != want {

@@ -72,7 +72,15 @@ func (g *gateway) start(t *testing.T) {
 	})
 	if g.site.unready {
 		g.AwaitAnswer(g.statusURL() + "/livez")
+		return
 	}
+	// Ready may be a moment earlier, and what is read before changes are followed is read again.
+	harness.Eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(log.String(), "following changes of keys and webhooks") {
+			return errors.New("changes are not followed yet")
+		}
+		return nil
+	})
 }
 
 // stop ends the gateway in an orderly way and returns its exit status.
