@@ -27,6 +27,14 @@ func ValidID(s string) bool {
 	return true
 }
 
+// CheckOrg refuses what is no organization's id, with an *Error.
+func CheckOrg(org string) error {
+	if ValidID(org) {
+		return nil
+	}
+	return Invalid("org", "invalid_org_id", "an organization's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+}
+
 // ValidName says whether s can be the name of a key: 1 to 100 printable characters, with no space at either end.
 func ValidName(s string) bool {
 	if !utf8.ValidString(s) || strings.TrimSpace(s) != s {

@@ -43,8 +43,6 @@ func PageLimit(limit int) (int, error) {
 // ErrInvalidCursor refuses a cursor that is none of a list's.
 var ErrInvalidCursor = &Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Field: "cursor", Detail: "the cursor is none that a list gave"}
 
-var errInvalidOrg = Invalid("org", "invalid_org", "an organization's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-
 // A position in an organization's index: behind this member, or, should it be gone meanwhile, behind its score.
 type keyCursor struct {
 	score float64
@@ -71,8 +69,8 @@ func parseKeyCursor(s string) (keyCursor, error) {
 // List returns up to limit keys of org (0: DefaultLimit), newest first, from cursor on (empty: the first page). Entries of the index that
 // lead to no record, or to another organization's, are skipped. A record that breaks the rules, and so never passes, is listed as expired.
 func (k *Keys) List(ctx context.Context, org string, limit int, cursor string) (Page[ListedKey], error) {
-	if !ValidID(org) {
-		return Page[ListedKey]{}, errInvalidOrg
+	if err := CheckOrg(org); err != nil {
+		return Page[ListedKey]{}, err
 	}
 	limit, err := PageLimit(limit)
 	if err != nil {

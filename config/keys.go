@@ -57,9 +57,10 @@ return 1`)
 func (k *Keys) Create(ctx context.Context, org string, n NewKey) (CreatedKey, error) {
 	n.Name = strings.TrimSpace(n.Name)
 	now := k.now()
+	if err := CheckOrg(org); err != nil {
+		return CreatedKey{}, err
+	}
 	switch {
-	case !ValidID(org):
-		return CreatedKey{}, errInvalidOrg
 	case n.Name == "":
 		return CreatedKey{}, Invalid(store.KeyName, "missing_name", "the key needs a name")
 	case !ValidName(n.Name):

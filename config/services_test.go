@@ -175,9 +175,9 @@ func TestCreateRefuses(t *testing.T) {
 	r.Mark()
 	keys := config.NewKeys(open(t, r.URL()))
 	for code, try := range map[string]func() error{
-		"missing_name": func() error { _, err := keys.Create(ctx(t), "acme", config.NewKey{Name: " "}); return err },
-		"invalid_name": func() error { _, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "a\nb"}); return err },
-		"invalid_org":  func() error { _, err := keys.Create(ctx(t), "a b", config.NewKey{Name: "x"}); return err },
+		"missing_name":   func() error { _, err := keys.Create(ctx(t), "acme", config.NewKey{Name: " "}); return err },
+		"invalid_name":   func() error { _, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "a\nb"}); return err },
+		"invalid_org_id": func() error { _, err := keys.Create(ctx(t), "a b", config.NewKey{Name: "x"}); return err },
 		"expiry_past": func() error {
 			_, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "x", ExpiresAt: time.Now().Add(-1)})
 			return err
@@ -623,7 +623,7 @@ func TestWebhookRefusals(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = strict.Set(ctx(t), "no id!", config.WebhookChange{URL: &url}, false)
-	refusedWith(t, err, "invalid_org")
+	refusedWith(t, err, "invalid_org_id")
 }
 
 func TestWebhookFromElsewhere(t *testing.T) {

@@ -32,8 +32,8 @@ type WebhookChange struct {
 
 // Get returns the webhook of org, or ErrWebhookNotFound.
 func (w *Webhooks) Get(ctx context.Context, org string) (Webhook, error) {
-	if !ValidID(org) {
-		return Webhook{}, errInvalidOrg
+	if err := CheckOrg(org); err != nil {
+		return Webhook{}, err
 	}
 	h := w.store.ReadHashes(ctx, w.store.Names().Webhook(org))[0]
 	switch {
@@ -113,8 +113,8 @@ func (w *Webhooks) Set(ctx context.Context, org string, c WebhookChange, mustExi
 
 // check judges a change and turns it into fields and values.
 func (w *Webhooks) check(org string, c WebhookChange, mustExist bool) ([]any, error) {
-	if !ValidID(org) {
-		return nil, errInvalidOrg
+	if err := CheckOrg(org); err != nil {
+		return nil, err
 	}
 	var fields []any
 	switch {
@@ -153,8 +153,8 @@ return existed`)
 
 // Delete removes the webhook of org, or returns ErrWebhookNotFound. It is announced either way, in case an earlier try was cut off.
 func (w *Webhooks) Delete(ctx context.Context, org string) error {
-	if !ValidID(org) {
-		return errInvalidOrg
+	if err := CheckOrg(org); err != nil {
+		return err
 	}
 	names := w.store.Names()
 	keys := []string{names.Webhook(org), names.Changes()}

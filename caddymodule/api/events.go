@@ -102,7 +102,7 @@ func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) e
 	org := s.org
 	if s.face == adminFace && r.URL.Query().Has("org") {
 		org = r.URL.Query().Get("org")
-		if err := checkOrg(org); err != nil {
+		if err := inAddress(config.CheckOrg(org)); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (b replayBody) wish(s scope) (queue.Replay, error) {
 			return wish, bad("contradiction", "all", "name an organization, or all, not both")
 		}
 		wish.Org = *b.Org
-		return wish, checkOrg(wish.Org)
+		return wish, config.CheckOrg(wish.Org)
 	}
 	return wish, nil
 }

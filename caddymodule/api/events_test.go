@@ -101,7 +101,7 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	e.refused(http.StatusBadRequest, "contradiction", "all", "POST", "/tenzo/dead-letters/replay", `{"all": true, "org": "acme"}`)
-	e.refused(http.StatusBadRequest, "invalid_org_id", "org", "POST", "/tenzo/dead-letters/replay", `{"org": "a/b"}`)
+	e.refused(http.StatusUnprocessableEntity, "invalid_org_id", "org", "POST", "/tenzo/dead-letters/replay", `{"org": "a/b"}`)
 
 	e.bury("acme", "n1", queue.ReasonRetriesExhausted)
 	if got := e.replay("/tenzo", `{"ids": ["n1"]}`); got.Replayed != 0 || len(got.Refused) != 1 || got.Refused[0].Reason != "webhook_inactive" || len(e.dead("acme")) != 1 {

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net"
 	"net/http"
@@ -144,15 +145,18 @@ func scopeOf(f face, rt route, r *http.Request) (scope, error) {
 		return scope{face: f}, nil
 	}
 	org := r.PathValue("org")
-	return scope{face: f, org: org}, checkOrg(org)
+	return scope{face: f, org: org}, inAddress(config.CheckOrg(org))
 }
 
-// checkOrg refuses what is no organization id.
-func checkOrg(org string) error {
-	if config.ValidID(org) {
-		return nil
+// inAddress makes the refusal of a value one of a path or a query. That is 400; in a body it is 422.
+func inAddress(err error) error {
+	var refusal *config.Error
+	if !errors.As(err, &refusal) {
+		return err
 	}
-	return &config.Error{Status: http.StatusBadRequest, Code: "invalid_org_id", Field: "org", Detail: "an organization id is 1 to 128 characters of A-Z a-z 0-9 . _ : -"}
+	bad := *refusal
+	bad.Status = http.StatusBadRequest
+	return &bad
 }
 
 // localOnly refuses connections from elsewhere: whoever reaches these paths administers every organization. An address that is not

@@ -131,8 +131,8 @@ func orgFlag(cmd *cobra.Command, org *string) {
 
 // checkOrg refuses what is no organization's id before Redis is asked.
 func checkOrg(org string) error {
-	if config.ValidID(org) {
-		return nil
+	if err := config.CheckOrg(org); err != nil {
+		return fmt.Errorf("--org: %w", err)
 	}
-	return fmt.Errorf("--org: %q is no organization id: 1 to 128 characters of A-Z a-z 0-9 . _ : -", org)
+	return nil
 }

@@ -144,7 +144,7 @@ func TestUnknownSubcommandsAreRefused(t *testing.T) {
 		{[]string{"events", "dead"}, "list, replay"},
 		{[]string{"init", "nonsense"}, "nonsense"},
 		{[]string{"dispatch", "nonsense"}, "nonsense"},
-		{[]string{"keys", "list", "--org", "a b"}, "no organization id"},
+		{[]string{"keys", "list", "--org", "a b"}, "--org: an organization's id is"},
 		{[]string{"keys", "list"}, `"org" not set`},
 		{[]string{"keys", "revoke"}, "the id of the key"},
 	} {

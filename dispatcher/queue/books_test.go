@@ -57,7 +57,7 @@ func TestPublishRefuses(t *testing.T) {
 	good := Event{Name: "note.finalized", OrgID: "org", ID: "id", Payload: []byte(` {"a":1} `)}
 	for field, change := range map[string]func(*Event){
 		"event":   func(ev *Event) { ev.Name = "" },
-		"org_id":  func(ev *Event) { ev.OrgID = "a/b" },
+		"org":     func(ev *Event) { ev.OrgID = "a/b" },
 		"id":      func(ev *Event) { ev.ID = "a b" },
 		"payload": func(ev *Event) { ev.Payload = []byte(`[1]`) },
 	} {

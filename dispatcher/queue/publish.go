@@ -1,9 +1,9 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -45,29 +45,16 @@ func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
 }
 
 func (e Event) check() error {
+	if err := config.CheckOrg(e.OrgID); err != nil {
+		return err
+	}
 	switch {
 	case e.Name == "" || len(e.Name) > 128:
 		return config.Invalid("event", "invalid_event", "name the event, such as note.finalized, in at most 128 characters")
-	case !validID(e.OrgID):
-		return config.Invalid("org_id", "invalid_org_id", "an organization's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-	case e.ID != "" && !validID(e.ID):
+	case e.ID != "" && !config.ValidID(e.ID):
 		return config.Invalid("id", "invalid_id", "an event's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-	case !json.Valid(e.Payload) || !strings.HasPrefix(strings.TrimLeft(string(e.Payload), " \t\r\n"), "{"):
+	case !json.Valid(e.Payload) || !bytes.HasPrefix(bytes.TrimLeft(e.Payload, " \t\r\n"), []byte("{")):
 		return config.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
 	}
 	return nil
-}
-
-// validID says whether s can be the id of an organization or an event (contract section 4).
-func validID(s string) bool {
-	if len(s) == 0 || len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != ':' && c != '-' {
-			return false
-		}
-	}
-	return true
 }

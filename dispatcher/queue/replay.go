@@ -103,7 +103,7 @@ func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found [
 			continue
 		}
 		seen[id] = true
-		if !validID(id) {
+		if !config.ValidID(id) {
 			refused = append(refused, Refused{ID: id, Reason: RefusedNotFound})
 			continue
 		}
