@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -16,32 +15,6 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
-
-// Page is one page of a list, newest first.
-type Page[T any] struct {
-	Items      []T
-	NextCursor string // empty on the last page
-}
-
-// The bounds of a page (contract section 10).
-const (
-	DefaultLimit = 100
-	MaxLimit     = 1000
-)
-
-// PageLimit returns the number of items of a page: DefaultLimit for 0. More than MaxLimit, and less than 0, is refused.
-func PageLimit(limit int) (int, error) {
-	switch {
-	case limit == 0:
-		return DefaultLimit, nil
-	case limit < 0 || limit > MaxLimit:
-		return 0, &Error{Status: http.StatusBadRequest, Code: "invalid_limit", Field: "limit", Detail: "limit must be 1 to 1000"}
-	}
-	return limit, nil
-}
-
-// ErrInvalidCursor refuses a cursor that is none of a list's.
-var ErrInvalidCursor = &Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Field: "cursor", Detail: "the cursor is none that a list gave"}
 
 // A position in an organization's index: behind this member, or, should it be gone meanwhile, behind its score.
 type keyCursor struct {
@@ -66,7 +39,7 @@ func parseKeyCursor(s string) (keyCursor, error) {
 	return keyCursor{score: n, hash: hash}, nil
 }
 
-// List returns up to limit keys of org (0: DefaultLimit), newest first, from cursor on (empty: the first page). Entries of the index that
+// List returns up to limit keys of org (0: 100), newest first, from cursor on (empty: the first page). Entries of the index that
 // lead to no record, or to another organization's, are skipped. A record that breaks the rules, and so never passes, is listed as expired.
 func (k *Keys) List(ctx context.Context, org string, limit int, cursor string) (Page[ListedKey], error) {
 	if err := CheckOrg(org); err != nil {
@@ -139,7 +112,7 @@ func (k *Keys) startOf(ctx context.Context, org, cursor string) (func(n int) ([]
 		}
 	}
 	return func(n int) ([]redis.Z, error) {
-		n = max(n, DefaultLimit) // entries without a record should not cost a round trip each
+		n = max(n, defaultLimit) // entries without a record should not cost a round trip each
 		entries, err := client.ZRevRangeWithScores(ctx, index, rank, rank+int64(n)-1).Result()
 		rank += int64(len(entries))
 		return entries, err

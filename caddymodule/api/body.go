@@ -24,12 +24,6 @@ const (
 	maxEventBody = 16 << 20 // far above the largest payload that is ever delivered: those above max_payload end dead, with their reason
 )
 
-// How long a page of a list is.
-const (
-	defaultLimit = 100
-	maxLimit     = 1000
-)
-
 // member is an optional member of a JSON object that tells null from absent.
 type member[T any] struct {
 	set   bool
@@ -109,14 +103,13 @@ func fieldOf(p jsontext.Pointer) string {
 	return ""
 }
 
-// paging reads `limit` and `cursor`.
+// paging reads `limit`, 0 where it is left out, and `cursor`. What they may be the lists say.
 func paging(r *http.Request) (limit int, cursor string, err error) {
 	query := r.URL.Query()
-	limit = defaultLimit
 	if query.Has("limit") {
 		limit, err = strconv.Atoi(query.Get("limit"))
-		if err != nil || limit < 1 || limit > maxLimit {
-			return 0, "", &config.Error{Status: http.StatusBadRequest, Code: "invalid_limit", Field: "limit", Detail: "limit is a number from 1 to " + strconv.Itoa(maxLimit)}
+		if err != nil || limit == 0 {
+			return 0, "", config.ErrInvalidLimit
 		}
 	}
 	return limit, query.Get("cursor"), nil

@@ -12,9 +12,6 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// maxReplay is how many dead events one request replays.
-const maxReplay = 1000
-
 // publishEvent adds an event to the stream. The payload keeps its bytes.
 func (a *API) publishEvent(w http.ResponseWriter, r *http.Request, s scope) error {
 	var body struct {
@@ -126,13 +123,13 @@ func (b replayBody) wish(s scope) (queue.Replay, error) {
 	bad := func(code, field, detail string) error {
 		return &config.Error{Status: http.StatusBadRequest, Code: code, Field: field, Detail: detail}
 	}
-	wish := queue.Replay{Limit: maxReplay, Cursor: b.Cursor}
+	wish := queue.Replay{Limit: queue.MaxReplay, Cursor: b.Cursor}
 	switch {
 	case b.IDs != nil && b.All:
 		return wish, bad("contradiction", "all", "name ids, or all, not both")
 	case b.IDs != nil && len(*b.IDs) == 0:
 		return wish, bad("nothing_named", "ids", "name the ids of the dead events to replay")
-	case b.IDs != nil && len(*b.IDs) > maxReplay:
+	case b.IDs != nil && len(*b.IDs) > queue.MaxReplay:
 		return wish, bad("too_many_ids", "ids", "name at most 1,000 ids in one request")
 	case b.IDs != nil:
 		wish.IDs = *b.IDs

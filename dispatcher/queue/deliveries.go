@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"net/http"
 	"regexp"
 	"strconv"
 	"time"
@@ -87,26 +86,18 @@ func (q *Queue) capLog(ctx context.Context, pipe redis.Pipeliner, org string) {
 	pipe.PExpire(ctx, q.names.Deliveries(org), deliveriesLife)
 }
 
-// Limits of a page (contract section 10).
-const (
-	defaultPage = 100
-	maxPage     = 1000
-)
-
-var errCursor = &config.Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Field: "cursor", Detail: "this is no cursor that a page before gave"}
-
 var streamID = regexp.MustCompile(`^[0-9]{1,15}-[0-9]{1,20}$`)
 
 // page reads a list's limit and cursor, the id of the last entry of the page before; from is where the range begins, "+" for the first.
 func page(limit int, cursor string) (n int, from string, err error) {
-	if limit <= 0 {
-		limit = defaultPage
+	n, err = config.PageLimit(limit)
+	switch {
+	case err != nil:
+		return 0, "", err
+	case cursor == "":
+		return n, "+", nil
+	case !streamID.MatchString(cursor):
+		return 0, "", config.ErrInvalidCursor
 	}
-	if cursor == "" {
-		return min(limit, maxPage), "+", nil
-	}
-	if !streamID.MatchString(cursor) {
-		return 0, "", errCursor
-	}
-	return min(limit, maxPage), "(" + cursor, nil
+	return n, "(" + cursor, nil
 }

@@ -91,6 +91,12 @@ func TestDeadLettersByPage(t *testing.T) {
 				t.Errorf("cursor %q: %v", cursor, err)
 			}
 		}
+		for _, limit := range []int{-1, 1001} {
+			var refusal *config.Error
+			if _, err := e.q.DeadLetters(t.Context(), "", limit, ""); !errors.As(err, &refusal) || refusal.Code != "invalid_limit" {
+				t.Errorf("limit %d: %v", limit, err)
+			}
+		}
 	})
 }
 

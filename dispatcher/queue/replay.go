@@ -10,12 +10,15 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
+// MaxReplay is how many dead events one call looks at, at most (contract section 10).
+const MaxReplay = 1000
+
 // Replay says which dead events to deliver afresh: those with IDs (of Org where it is not empty), else those of Org, else All.
 type Replay struct {
 	IDs   []string
 	Org   string
 	All   bool
-	Limit int // how many to look at in this call; 1,000 where 0, and at most
+	Limit int // how many to look at in this call; MaxReplay where 0, and at most
 
 	// Cursor says where to go on, for a caller that goes through more than one call's worth: the NextCursor of the call before.
 	// Without it each call begins with the oldest, where the refused ones still stand.
@@ -50,8 +53,8 @@ type letter struct{ id, org, at string }
 // Replay moves dead events back into the stream, each in one step, under the same Webhook-Id. An id that names several dead events of
 // one organization moves them all, the oldest first.
 func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
-	if r.Limit <= 0 || r.Limit > maxPage {
-		r.Limit = maxPage
+	if r.Limit <= 0 || r.Limit > MaxReplay {
+		r.Limit = MaxReplay
 	}
 	var out Replayed
 	var letters []letter
@@ -161,7 +164,7 @@ func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next s
 		}
 		begun = newest[0].ID
 	case !ok || !streamID.MatchString(begun) || !strings.Contains(last, "/") || r.Org != "" && !strings.HasPrefix(last, r.Org+"/"):
-		return nil, "", 0, errCursor
+		return nil, "", 0, config.ErrInvalidCursor
 	default:
 		low = "(" + last
 	}
