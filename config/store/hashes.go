@@ -10,8 +10,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ReadHash reads without writing, and outside of MULTI: a full Redis refuses everything inside one, reads too.
-var readHash = redis.NewScript(`return {redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2])}`)
+// readHash reads without writing, and outside of MULTI: a full Redis refuses everything inside one, reads too. A marker that is no string is
+// none, and no fault of the hash.
+var readHash = redis.NewScript(`
+local marker = redis.pcall('GET', KEYS[2])
+if type(marker) == 'table' then marker = false end
+return {redis.call('HGETALL', KEYS[1]), marker}
+`)
 
 func (s *Store) readHashes(ctx context.Context, keys []string) []Hash {
 	out := make([]Hash, len(keys))

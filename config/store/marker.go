@@ -11,8 +11,13 @@ import (
 )
 
 func (s *Store) marked(ctx context.Context) (bool, error) {
-	v, err := s.client.Get(ctx, s.names.Schema()).Result()
-	if errors.Is(err, redis.Nil) {
+	return readMarker(s.client.Get(ctx, s.names.Schema()))
+}
+
+// readMarker says whether the marker is there: one of another version or type is none.
+func readMarker(got *redis.StringCmd) (bool, error) {
+	v, err := got.Result()
+	if errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return false, nil
 	}
 	if err != nil {

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -126,11 +124,8 @@ func (s *Store) probe(ctx context.Context) (server, bool, error) {
 		s.conns.drop()
 		return sv, false, nil
 	}
-	version, err := marker.Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return sv, false, fmt.Errorf("reading the schema marker: %w", err)
-	}
-	return sv, version == SchemaVersion, nil
+	marked, err := readMarker(marker)
+	return sv, marked, err
 }
 
 // gone says whether the other end has closed the connection, or is no more.

@@ -5,6 +5,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,6 +42,7 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		start := time.Now()
 		err := reveal(next(ctx, cmds))
+		stampUnsent(cmds, err)
 		for _, cmd := range cmds {
 			if e := cmd.Err(); e != nil {
 				cmd.SetErr(reveal(e))
@@ -50,6 +53,19 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 			h.observer.ObserveRoundTrip(time.Since(start))
 		}
 		return err
+	}
+}
+
+// stampUnsent gives the commands of a pipeline the error of a connection that the server turned away, before any of them was sent: a wrong
+// password, an unknown database, a right that is missing. go-redis takes such an answer for that of a command, and leaves each command
+// without error and with an empty value, which would pass for an answer. The text alone is kept, so that nobody takes it for one either.
+func stampUnsent(cmds []redis.Cmder, err error) {
+	if err == nil || slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
+		return
+	}
+	unsent := fmt.Errorf("connecting to redis: %s", err.Error())
+	for _, cmd := range cmds {
+		cmd.SetErr(unsent)
 	}
 }
 

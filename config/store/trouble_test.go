@@ -167,6 +167,67 @@ func TestWrongTypeIsTheTroubleOfItsOwnKey(t *testing.T) {
 	}
 }
 
+// A marker of another type is a marker that is missing: what is found counts all the same.
+func TestMarkerOfAnotherType(t *testing.T) {
+	r, st := marked(t)
+	c := r.Client(t)
+	c.HSet(ctx(t), "tenzo:key:good", "id", "1")
+	c.Del(ctx(t), "tenzo:schema")
+	c.LPush(ctx(t), "tenzo:schema", store.SchemaVersion)
+	h := st.ReadHashes(ctx(t), "tenzo:key:good", "tenzo:key:none")
+	if h[0].Err != nil || h[0].Fields["id"] != "1" || h[0].Marked {
+		t.Errorf("what is there: %+v", h[0])
+	}
+	if h[1].Err != nil || len(h[1].Fields) != 0 || h[1].Marked {
+		t.Errorf("what is not there: %+v", h[1])
+	}
+	if err := st.Initialized(ctx(t)); !errors.Is(err, store.ErrNotInitialized) {
+		t.Errorf("initialized: %v", err)
+	}
+	m, _ := watch(t, st)
+	within(t, 5*time.Second, m, func(s store.State) bool { return s.Up && errors.Is(s.Err, store.ErrNotInitialized) })
+}
+
+// A server that turns a connection away has answered nothing, least of all that there is nothing.
+func TestConnectionTurnedAway(t *testing.T) {
+	r := harness.StartRedis(t)
+	r.Mark()
+	for _, args := range [][]any{
+		{"ACL", "SETUSER", "app", "on", ">right", "~tenzo:*", "+@all"},
+		{"ACL", "SETUSER", "nameless", "on", ">right", "~tenzo:*", "+@all", "-client|setname"},
+	} {
+		if err := r.Client(t).Do(ctx(t), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct{ url, says string }{
+		"wrong password":   {r.URLAs("app", "wrong"), "WRONGPASS"},
+		"unknown user":     {r.URLAs("nobody", "right"), "WRONGPASS"},
+		"unknown database": {r.URL() + "/99", "DB index"},
+		"a missing right":  {r.URLAs("nameless", "right") + "?client_name=x", "NOPERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := open(t, store.Options{URL: c.url})
+			m, _ := watch(t, st)
+			within(t, 5*time.Second, m, func(s store.State) bool {
+				return !s.Up && !s.Initialized && s.Err != nil && strings.Contains(s.Err.Error(), c.says)
+			})
+			if h := st.ReadHashes(ctx(t), "tenzo:key:x")[0]; h.Err == nil || !strings.Contains(h.Err.Error(), c.says) {
+				t.Errorf("reading: %+v", h)
+			}
+			pipe := st.Blocking().Pipeline()
+			one, two := pipe.Get(ctx(t), "tenzo:x"), pipe.HGetAll(ctx(t), "tenzo:y")
+			_, _ = pipe.Exec(ctx(t))
+			for _, cmd := range []redis.Cmder{one, two} {
+				var reply redis.Error
+				if err := cmd.Err(); err == nil || errors.As(err, &reply) {
+					t.Errorf("%s: %v, which passes for an answer to it", cmd.Name(), err)
+				}
+			}
+		})
+	}
+}
+
 func TestFullRedis(t *testing.T) {
 	r := harness.StartRedis(t, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
 	r.Mark()
