@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -164,7 +163,7 @@ func (k *Keys) addUsage(ctx context.Context, items []ListedKey) error {
 		count, _ := values[0].(string)
 		items[i].Count, _ = strconv.ParseInt(count, 10, 64)
 		last, _ := values[1].(string)
-		items[i].LastUsedAt, _ = time.Parse(time.RFC3339, last)
+		items[i].LastUsedAt, _ = readTime(last)
 	}
 	return nil
 }

@@ -4,6 +4,9 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
@@ -35,9 +38,9 @@ func KeyFromHash(fields map[string]string) (Key, error) {
 	} else if problem == nil {
 		problem = &recordError{"its org_id is missing or ill-formed"}
 	}
-	k.CreatedAt, _ = time.Parse(time.RFC3339, fields[store.KeyCreatedAt]) // for show only
+	k.CreatedAt, _ = readTime(fields[store.KeyCreatedAt]) // for show only
 	if text := fields[store.KeyExpiresAt]; text != "" {
-		at, err := time.Parse(time.RFC3339, text)
+		at, err := readTime(text)
 		switch {
 		case err != nil && problem == nil:
 			problem = &recordError{"its expires_at is no RFC 3339 time"}
@@ -49,7 +52,7 @@ func KeyFromHash(fields map[string]string) (Key, error) {
 		}
 	}
 	if text := fields[store.KeyRevokedAt]; text != "" {
-		at, err := time.Parse(time.RFC3339, text)
+		at, err := readTime(text)
 		if err != nil || at.IsZero() {
 			at = time.Unix(0, 0).UTC()
 		}
@@ -68,6 +71,33 @@ func (k Key) Status(now time.Time) string {
 		return StatusExpired
 	}
 	return StatusActive
+}
+
+// The first and the last moment that can be shown as RFC 3339 in UTC. A time near them in another zone counts as them.
+var (
+	firstTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+)
+
+// rfc3339 is the form of a time. time.Parse is more lenient: it takes zones of a day and more, hours of one digit, and a comma for the point.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// readTime reads a time as RFC 3339 has it, letters in either case.
+func readTime(text string) (time.Time, error) {
+	text = strings.ToUpper(text)
+	if !rfc3339.MatchString(text) {
+		return time.Time{}, errors.New("no RFC 3339 time")
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("no RFC 3339 time: %w", err)
+	case t.Before(firstTime):
+		return firstTime, nil
+	case t.After(lastTime):
+		return lastTime, nil
+	}
+	return t, nil
 }
 
 // timeText is how times are written to Redis: RFC 3339 in UTC, to the millisecond.

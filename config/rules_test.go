@@ -127,6 +127,13 @@ func TestKeyFromHash(t *testing.T) {
 		"revoked before expired":                {good("revoked_at", past, "expires_at", past), StatusRevoked},
 		"unreadable expiry":                     {good("expires_at", "soon"), ""},
 		"expiry without a zone":                 {good("expires_at", "2999-01-01T00:00:00"), ""},
+		"expires in small letters":              {good("expires_at", "2999-01-01t00:00:00z"), StatusActive},
+		"expires in year 10000, said in UTC":    {good("expires_at", "9999-12-31T23:59:59-05:00"), StatusActive},
+		"expired before year 0, said in UTC":    {good("expires_at", "0000-01-01T00:00:00+05:00"), StatusExpired},
+		"expiry with a zone of a day":           {good("expires_at", "2999-01-01T00:00:00+24:00"), ""},
+		"expiry with a zone of sixty minutes":   {good("expires_at", "2999-01-01T00:00:00+23:60"), ""},
+		"expiry with an hour of one digit":      {good("expires_at", "2999-01-01T1:00:00Z"), ""},
+		"expiry with a comma":                   {good("expires_at", "2999-01-01T00:00:00,5Z"), ""},
 		"expiry as a number":                    {good("expires_at", "32503680000"), ""},
 		"no id":                                 {map[string]string{"org_id": "acme"}, ""},
 		"ill-formed id":                         {good("id", "a b"), ""},
@@ -145,6 +152,9 @@ func TestKeyFromHash(t *testing.T) {
 		}
 		if err != nil || k.Status(now) != tc.status {
 			t.Errorf("%s: %s, %v", name, k.Status(now), err)
+		}
+		if _, err := json.Marshal([]time.Time{k.CreatedAt.UTC(), k.ExpiresAt.UTC(), k.RevokedAt.UTC()}); err != nil {
+			t.Errorf("%s: cannot be listed: %v", name, err)
 		}
 	}
 	k, err := KeyFromHash(good("name", "evil\r\nname\xff"))

@@ -25,7 +25,7 @@ func WebhookFromHash(org string, fields map[string]string) Webhook {
 		Secret: NewSecret(fields[store.WebhookSecret]),
 		Active: fields[store.WebhookActive] == "1",
 	}
-	w.CreatedAt, _ = time.Parse(time.RFC3339, fields[store.WebhookCreatedAt]) // for show only
-	w.UpdatedAt, _ = time.Parse(time.RFC3339, fields[store.WebhookUpdatedAt])
+	w.CreatedAt, _ = readTime(fields[store.WebhookCreatedAt]) // for show only
+	w.UpdatedAt, _ = readTime(fields[store.WebhookUpdatedAt])
 	return w
 }
