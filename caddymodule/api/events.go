@@ -112,42 +112,25 @@ func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) e
 
 // replayBody is the body of a replay.
 type replayBody struct {
-	IDs    *[]string `json:"ids"`
-	Org    *string   `json:"org"`
-	All    bool      `json:"all"`
-	Cursor string    `json:"cursor"`
+	IDs    []string `json:"ids"`
+	Org    *string  `json:"org"`
+	All    bool     `json:"all"`
+	Cursor string   `json:"cursor"`
 }
 
-// wish is what the body asks for within a scope.
+// wish is what the body asks for within a scope; the queue judges it.
 func (b replayBody) wish(s scope) (queue.Replay, error) {
-	bad := func(code, field, detail string) error {
-		return &config.Error{Status: http.StatusBadRequest, Code: code, Field: field, Detail: detail}
-	}
-	wish := queue.Replay{Limit: queue.MaxReplay, Cursor: b.Cursor}
+	wish := queue.Replay{IDs: b.IDs, All: b.All, Cursor: b.Cursor}
 	switch {
-	case b.IDs != nil && b.All:
-		return wish, bad("contradiction", "all", "name ids, or all, not both")
-	case b.IDs != nil && len(*b.IDs) == 0:
-		return wish, bad("nothing_named", "ids", "name the ids of the dead events to replay")
-	case b.IDs != nil && len(*b.IDs) > queue.MaxReplay:
-		return wish, bad("too_many_ids", "ids", "name at most 1,000 ids in one request")
-	case b.IDs != nil:
-		wish.IDs = *b.IDs
-	case b.All:
-		wish.All = true
-	case b.Org == nil || s.face == toolsFace: // whose organization it is, a body under Developer Tools does not say
-		return wish, bad("nothing_named", "", "name ids, an organization, or all")
-	}
-	if s.face == toolsFace {
-		wish.Org, wish.All = s.org, false
-		return wish, nil
-	}
-	if b.Org != nil {
-		if wish.All {
-			return wish, bad("contradiction", "all", "name an organization, or all, not both")
+	case s.face == adminFace:
+		if b.Org != nil {
+			wish.Org = *b.Org
+			return wish, config.CheckOrg(wish.Org) // here, since the queue cannot tell an empty one from none
 		}
-		wish.Org = *b.Org
-		return wish, config.CheckOrg(wish.Org)
+	case b.IDs != nil: // whose they are, a body under Developer Tools does not say
+		wish.Org = s.org
+	case b.All: // all that are its own
+		wish.Org, wish.All = s.org, false
 	}
 	return wish, nil
 }
@@ -168,27 +151,11 @@ func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope)
 	if err != nil {
 		return err
 	}
-	// What is no event id is not there; the queue is asked for the others only.
-	refused := []refusedView{}
-	var ids []string
-	seen := map[string]bool{}
-	for _, id := range wish.IDs {
-		switch {
-		case seen[id]:
-		case config.ValidID(id):
-			ids = append(ids, id)
-		default:
-			refused = append(refused, refusedView{ID: id, Reason: queue.RefusedNotFound})
-		}
-		seen[id] = true
+	done, err := a.services.Queue.Replay(r.Context(), wish)
+	if err != nil {
+		return err
 	}
-	var done queue.Replayed
-	if wish.IDs == nil || len(ids) > 0 {
-		wish.IDs = ids
-		if done, err = a.services.Queue.Replay(r.Context(), wish); err != nil {
-			return err
-		}
-	}
+	refused := make([]refusedView, 0, len(done.Refused))
 	for _, f := range done.Refused {
 		view := refusedView{ID: f.ID, Reason: f.Reason}
 		if s.face == adminFace {

@@ -116,8 +116,10 @@ func TestEventsDead(t *testing.T) {
 		t.Errorf("limited to 2: %q %q", limited.stdout, limited.stderr)
 	}
 
-	refused(t, "name what to replay", "events", "dead", "replay")
-	refused(t, "--all stands alone", "events", "dead", "replay", "--all", "--org", "acme")
+	refused(t, "name ids, an organization, or all", "events", "dead", "replay")
+	refused(t, "an organization, or all, not both", "events", "dead", "replay", "--all", "--org", "acme")
+	refused(t, "ids, or all, not both", "events", "dead", "replay", "--all", "e1")
+	refused(t, "organization's id is 1 to 128", "events", "dead", "replay", "--org", "a/b")
 	if got := run(t, "", "events", "dead", "replay", "e1", "e9"); got.err == nil || !strings.Contains(got.err.Error(), "1 of 2") ||
 		!strings.Contains(got.stdout, "Replayed 1.") || !strings.Contains(got.stdout, "no such dead event") {
 		t.Errorf("replaying an unknown one said %v and %q", got.err, got.stdout)

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -25,18 +24,12 @@ func deadReplay(f *storeFlags) *cobra.Command {
 webhook stay where they are. Exits 1 where any was refused.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			switch {
-			case len(ids) == 0 && org == "" && !all:
-				return errors.New("name what to replay: ids, --org ORG, or --all")
-			case all && (org != "" || len(ids) > 0):
-				return errors.New("--all stands alone: with ids or --org it would say two things")
-			case org != "":
-				if err := checkOrg(org); err != nil {
-					return err
-				}
-			}
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
-				total, err := replay(ctx, queue.New(st, queue.Options{}), ids, org, progressOn(cmd.ErrOrStderr()))
+				wish := queue.Replay{Org: org, All: all}
+				if len(ids) > 0 {
+					wish.IDs = ids
+				}
+				total, err := replay(ctx, queue.New(st, queue.Options{}), wish, progressOn(cmd.ErrOrStderr()))
 				if err != nil {
 					return err
 				}
@@ -52,16 +45,19 @@ webhook stay where they are. Exits 1 where any was refused.`,
 // replayStep is how many dead events one step looks at; small enough for progress to show.
 const replayStep = 200
 
-// replay replays in steps until nothing is left to look at, and tells progress after each how many were looked at, of how many.
-func replay(ctx context.Context, q *queue.Queue, ids []string, org string, progress func(done, of int)) (queue.Replayed, error) {
+// replay grants wish in steps until nothing is left to look at, and tells progress after each how many were looked at, of how many.
+func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress func(done, of int)) (queue.Replayed, error) {
 	var total queue.Replayed
 	done, of := 0, 0
 	step := func(wish queue.Replay, left int) (queue.Replayed, error) {
 		r, err := call(ctx, func(ctx context.Context) (queue.Replayed, error) { return q.Replay(ctx, wish) })
-		if err != nil {
+		total.Replayed += r.Replayed // also of a step that failed halfway
+		if err != nil && total.Replayed > 0 {
 			return r, fmt.Errorf("after %d were replayed: %w", total.Replayed, err)
 		}
-		total.Replayed += r.Replayed
+		if err != nil {
+			return r, err
+		}
 		total.Refused = append(total.Refused, r.Refused...)
 		done += r.Replayed + len(r.Refused)
 		if of == 0 { // events that die meanwhile are not part of it
@@ -70,17 +66,18 @@ func replay(ctx context.Context, q *queue.Queue, ids []string, org string, progr
 		progress(min(done, of), of)
 		return r, nil
 	}
-	if len(ids) > 0 {
+	if ids := wish.IDs; len(ids) > 0 {
 		for len(ids) > 0 {
 			n := min(len(ids), replayStep)
-			if _, err := step(queue.Replay{IDs: ids[:n], Org: org, Limit: n}, len(ids)-n); err != nil {
+			wish.IDs = ids[:n]
+			if _, err := step(wish, len(ids)-n); err != nil {
 				return total, err
 			}
 			ids = ids[n:]
 		}
 		return total, nil
 	}
-	wish := queue.Replay{Org: org, All: org == "", Limit: replayStep}
+	wish.Limit = replayStep
 	for {
 		r, err := step(wish, 0)
 		if err != nil {

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +179,35 @@ func TestReplay(t *testing.T) {
 				t.Errorf("a wrong cursor: %v", err)
 			}
 		}
+	})
+}
+
+// A wish that names nothing, or two things, moves nothing.
+func TestReplayNeedsAName(t *testing.T) {
+	on(t, func(t *testing.T, e *env) {
+		e.activate("a")
+		e.bury(e.process(), "a", "x", `{}`)
+		for _, c := range []struct {
+			wish        Replay
+			code, field string
+		}{
+			{Replay{}, "nothing_named", ""},
+			{Replay{Limit: 10}, "nothing_named", ""},
+			{Replay{IDs: []string{}}, "nothing_named", "ids"},
+			{Replay{IDs: []string{}, Org: "a"}, "nothing_named", "ids"},
+			{Replay{IDs: []string{"x"}, All: true}, "contradiction", "all"},
+			{Replay{Org: "a", All: true}, "contradiction", "all"},
+			{Replay{Org: "a/"}, "invalid_org_id", "org"},
+			{Replay{IDs: []string{"x"}, Org: "a b"}, "invalid_org_id", "org"},
+			{Replay{IDs: slices.Repeat([]string{"x"}, 1001)}, "too_many_ids", "ids"},
+		} {
+			_, err := e.q.Replay(t.Context(), c.wish)
+			var refusal *config.Error
+			if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Field != c.field {
+				t.Errorf("%+v: %#v", c.wish, err)
+			}
+		}
+		e.books(Books{Published: 1, Dead: 1})
 	})
 }
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -10,19 +11,42 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// MaxReplay is how many dead events one call looks at, at most (contract section 10).
-const MaxReplay = 1000
+// maxReplay is how many dead events one call looks at, at most (contract section 10).
+const maxReplay = 1000
 
-// Replay says which dead events to deliver afresh: those with IDs (of Org where it is not empty), else those of Org, else All.
+// Replay names the dead events to deliver afresh: those with IDs (of Org, where it is not empty), or all of Org, or All of everybody.
+// One that names nothing, or two of these at once, is refused.
 type Replay struct {
-	IDs   []string
+	IDs   []string // at most 1,000
 	Org   string
 	All   bool
-	Limit int // how many to look at in this call; MaxReplay where 0, and at most
+	Limit int // without IDs: how many to look at in this call; 1,000 where 0, and at most
 
 	// Cursor says where to go on, for a caller that goes through more than one call's worth: the NextCursor of the call before.
 	// Without it each call begins with the oldest, where the refused ones still stand.
 	Cursor string
+}
+
+// check refuses what does not say plainly which events it means: what is forgotten must never read as all of them.
+func (r Replay) check() error {
+	bad := func(code, field, detail string) error {
+		return &config.Error{Status: http.StatusBadRequest, Code: code, Field: field, Detail: detail}
+	}
+	switch {
+	case r.All && r.IDs != nil:
+		return bad("contradiction", "all", "name ids, or all, not both")
+	case r.All && r.Org != "":
+		return bad("contradiction", "all", "name an organization, or all, not both")
+	case r.IDs != nil && len(r.IDs) == 0:
+		return bad("nothing_named", "ids", "name the ids of the dead events to replay")
+	case len(r.IDs) > maxReplay:
+		return bad("too_many_ids", "ids", "name at most 1,000 ids in one request")
+	case r.IDs == nil && r.Org == "" && !r.All:
+		return bad("nothing_named", "", "name ids, an organization, or all")
+	case r.Org != "":
+		return config.CheckOrg(r.Org)
+	}
+	return nil
 }
 
 // Reasons to refuse a replay.
@@ -51,10 +75,13 @@ type Replayed struct {
 type letter struct{ id, org, at string }
 
 // Replay moves dead events back into the stream, each in one step, under the same Webhook-Id. An id that names several dead events of
-// one organization moves them all, the oldest first.
+// one organization moves them all, the oldest first. Its errors are *config.Error where a rule refuses the wish.
 func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
-	if r.Limit <= 0 || r.Limit > MaxReplay {
-		r.Limit = MaxReplay
+	if err := r.check(); err != nil {
+		return Replayed{}, err
+	}
+	if r.Limit <= 0 || r.Limit > maxReplay {
+		r.Limit = maxReplay
 	}
 	var out Replayed
 	var letters []letter
