@@ -133,8 +133,18 @@ func (k *Keys) notFound(ctx context.Context) error {
 	return ErrKeyNotFound
 }
 
-// replicated waits until a replica has what was written to a key, where the server says that it has one. WAIT waits for all that the
-// server had written when it answered the command before on the same connection, whoever wrote it: here INFO.
+// writeAgain writes a revocation over itself and says whether it was there. HSET counts as a write, and is sent to replicas, also where it
+// changes nothing; HDEL of a field that is not there is neither, but makes it allowed at maxmemory. KEYS: key. ARGV: name of the field.
+var writeAgain = redis.NewScript(`
+local at = redis.call('HGET', KEYS[1], ARGV[1])
+if not at or at == '' then return 0 end
+redis.call('HDEL', KEYS[1], '_')
+redis.call('HSET', KEYS[1], ARGV[1], at)
+return 1`)
+
+// replicated waits until a replica has the revocation of a key, where the server says that it has one. WAIT answers for the last write of
+// its own connection (since Redis 7.2 for nothing else), and replicas take writes in their order: so the connection that waits writes the
+// revocation once more. That is not left to the connection that revoked, since in a Cluster it is found by following redirections.
 func (k *Keys) replicated(ctx context.Context, key string) Replicated {
 	var primary *redis.Client
 	switch c := k.store.Client().(type) {
@@ -147,11 +157,17 @@ func (k *Keys) replicated(ctx context.Context, key string) Replicated {
 		}
 		primary = node
 	}
-	conn := primary.Conn()
+	conn := primary.Conn() // one connection until it is closed
 	defer func() { _ = conn.Close() }()
 	info, err := conn.Info(ctx, "replication").Result()
-	if n := store.InfoField(info, "connected_slaves"); err != nil || n == "" || n == "0" {
+	if _, refused := errors.AsType[redis.Error](err); err != nil && !refused {
+		return NotOnReplica
+	}
+	if n := store.InfoField(info, "connected_slaves"); n == "" || n == "0" {
 		return NoReplica // also where the server does not let us see, or is none that has replicas
+	}
+	if there, err := writeAgain.Run(ctx, conn, []string{key}, store.KeyRevokedAt).Int(); err != nil || there == 0 {
+		return NotOnReplica // as after a failover that undid it
 	}
 	n, err := conn.Wait(ctx, 1, replicaWait).Result()
 	if err != nil || n == 0 {
