@@ -15,7 +15,7 @@ const maxSpan = 100 * 365 * 24 * time.Hour
 // past, or cannot be read, is refused; the error is an *Error.
 func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	s = strings.TrimSpace(s)
-	if at, err := time.Parse(time.RFC3339, s); err == nil {
+	if at, err := ParseExpiryTime(s); err == nil {
 		return at, checkExpiry(at, now)
 	}
 	span, ok := parseSpan(s)
@@ -24,6 +24,16 @@ func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	}
 	at := now.Add(span)
 	return at, checkExpiry(at, now)
+}
+
+// ParseExpiryTime reads when a key expires where only an RFC 3339 time may stand; the error is an *Error. Whether it is past is judged when
+// the key is made.
+func ParseExpiryTime(s string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry must be a time such as 2027-01-01T00:00:00Z")
+	}
+	return at, nil
 }
 
 func checkExpiry(at, now time.Time) error {

@@ -13,6 +13,9 @@ const (
 	maxName = 100 // characters
 )
 
+// idForm says to people what ValidID says to programs.
+const idForm = "1 to 128 characters of A-Z a-z 0-9 . _ : -"
+
 // ValidID says whether s can be the id of an organization, a key or an event: 1 to 128 characters of A-Z a-z 0-9 . _ : -
 func ValidID(s string) bool {
 	if len(s) < 1 || len(s) > maxID {
@@ -27,12 +30,20 @@ func ValidID(s string) bool {
 	return true
 }
 
+// CheckEventID refuses what is no event's id, with an *Error.
+func CheckEventID(id string) error {
+	if ValidID(id) {
+		return nil
+	}
+	return Invalid("id", "invalid_id", "an event's id is "+idForm)
+}
+
 // CheckOrg refuses what is no organization's id, with an *Error.
 func CheckOrg(org string) error {
 	if ValidID(org) {
 		return nil
 	}
-	return Invalid("org", "invalid_org_id", "an organization's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+	return Invalid("org", "invalid_org_id", "an organization's id is "+idForm)
 }
 
 // ValidName says whether s can be the name of a key: 1 to 100 printable characters, with no space at either end.

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -158,8 +159,11 @@ func TestTester(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	e.books(time.Second, queue.Books{})
-	if _, err := tester.Test(t.Context(), "org", "nothing.known"); err == nil {
-		t.Error("an unknown event was sent")
+	for event, code := range map[string]string{"": "missing_event", "nothing.known": "unknown_event"} {
+		_, err := tester.Test(t.Context(), "org", event)
+		if refusal, ok := errors.AsType[*config.Error](err); !ok || refusal.Code != code || refusal.Field != "event" {
+			t.Errorf("a test with the event %q: %v", event, err)
+		}
 	}
 	if _, err := tester.Test(t.Context(), "nobody", "note.finalized"); err != config.ErrWebhookNotFound {
 		t.Errorf("%v", err)

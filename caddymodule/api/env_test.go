@@ -46,7 +46,11 @@ type env struct {
 	check    func(method, pattern string, status int, header http.Header, body []byte) // of every answer; may be nil
 }
 
+// Test refuses a missing event as *dispatcher.Tester does.
 func (e *env) Test(_ context.Context, org, event string) (dispatcher.TestResult, error) {
+	if event == "" {
+		return dispatcher.TestResult{}, config.Invalid("event", "missing_event", "name the event")
+	}
 	return e.test(org, event)
 }
 

@@ -22,13 +22,10 @@ func (a *API) publishEvent(w http.ResponseWriter, r *http.Request, s scope) erro
 	if err := readBody(w, r, maxEventBody, &body); err != nil {
 		return err
 	}
-	switch {
-	case body.Event == "":
-		return config.Invalid("event", "required", "name the event, such as note.finalized")
-	case body.ID.set && !body.ID.null && !config.ValidID(body.ID.value):
-		return config.Invalid("id", "invalid_id", "an event's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
-	case body.Payload.Kind() != '{':
-		return config.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
+	if body.ID.set && !body.ID.null { // an empty id is most likely a mistake, where to the queue it is none
+		if err := config.CheckEventID(body.ID.value); err != nil {
+			return err
+		}
 	}
 	id, err := a.services.Queue.Publish(r.Context(), queue.Event{Name: body.Event, OrgID: s.org, ID: body.ID.value, Payload: body.Payload})
 	if err != nil {

@@ -30,8 +30,10 @@ func TestPublish(t *testing.T) {
 	if entries[1].ID != streamID || entries[1].Values["id"] != nil {
 		t.Errorf("the entry is %v, the answer said %q", entries[1], streamID)
 	}
-	e.refused(http.StatusUnprocessableEntity, "required", "event", "POST", "/tenzo/orgs/acme/events", `{"payload": {}}`)
-	e.refused(http.StatusUnprocessableEntity, "invalid_id", "id", "POST", "/tenzo/orgs/acme/events", `{"event": "e", "id": "a/b", "payload": {}}`)
+	e.refused(http.StatusUnprocessableEntity, "missing_event", "event", "POST", "/tenzo/orgs/acme/events", `{"payload": {}}`)
+	for _, bad := range []string{"a/b", ""} {
+		e.refused(http.StatusUnprocessableEntity, "invalid_id", "id", "POST", "/tenzo/orgs/acme/events", `{"event": "e", "id": "`+bad+`", "payload": {}}`)
+	}
 	for _, bad := range []string{`[]`, `"{}"`, `null`, `1`} {
 		e.refused(http.StatusUnprocessableEntity, "invalid_payload", "payload", "POST", "/tenzo/orgs/acme/events", `{"event": "e", "payload": `+bad+`}`)
 	}

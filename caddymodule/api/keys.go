@@ -42,11 +42,11 @@ func (a *API) createKey(w http.ResponseWriter, r *http.Request, s scope) error {
 	}
 	wish := config.NewKey{Name: body.Name}
 	if body.ExpiresAt.set && !body.ExpiresAt.null {
-		t, err := time.Parse(time.RFC3339, body.ExpiresAt.value)
+		at, err := config.ParseExpiryTime(body.ExpiresAt.value)
 		if err != nil {
-			return config.Invalid("expires_at", "invalid_expires_at", "expires_at is null or a time as RFC 3339 has it, such as 2027-01-01T00:00:00Z")
+			return err
 		}
-		wish.ExpiresAt = t
+		wish.ExpiresAt = at
 	}
 	made, err := a.services.Keys.Create(r.Context(), s.org, wish)
 	if err != nil {

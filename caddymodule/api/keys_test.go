@@ -58,7 +58,7 @@ func TestKeys(t *testing.T) {
 	e.refused(http.StatusNotFound, "key_not_found", "", "DELETE", "/tools/acme/keys/%20", "")
 	e.refused(http.StatusUnprocessableEntity, "missing_name", "name", "POST", "/tools/acme/keys", `{}`)
 	e.refused(http.StatusUnprocessableEntity, "invalid_name", "name", "POST", "/tools/acme/keys", `{"name": "`+strings.Repeat("x", 101)+`"}`)
-	e.refused(http.StatusUnprocessableEntity, "invalid_expires_at", "expires_at", "POST", "/tools/acme/keys", `{"name": "x", "expires_at": "tomorrow"}`)
+	e.refused(http.StatusUnprocessableEntity, "invalid_expiry", "expires_at", "POST", "/tools/acme/keys", `{"name": "x", "expires_at": "tomorrow"}`)
 	if a := e.call("POST", "/tools/acme/keys", `{"name": "x", "expires_at": "2020-01-01T00:00:00Z"}`); a.status != 422 || a.json(t)["field"] != "expires_at" {
 		t.Errorf("in the past: %d %s", a.status, a.body)
 	}

@@ -113,9 +113,6 @@ func (a *API) testWebhook(w http.ResponseWriter, r *http.Request, s scope) error
 	if err := readBody(w, r, maxBody, &body); err != nil {
 		return err
 	}
-	if body.Event == "" {
-		return config.Invalid("event", "required", "name the event to send a sample of, such as note.finalized")
-	}
 	result, err := a.services.Tester.Test(r.Context(), s.org, body.Event)
 	if err != nil {
 		return err

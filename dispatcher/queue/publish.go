@@ -48,11 +48,16 @@ func (e Event) check() error {
 	if err := config.CheckOrg(e.OrgID); err != nil {
 		return err
 	}
+	if e.ID != "" {
+		if err := config.CheckEventID(e.ID); err != nil {
+			return err
+		}
+	}
 	switch {
-	case e.Name == "" || len(e.Name) > 128:
-		return config.Invalid("event", "invalid_event", "name the event, such as note.finalized, in at most 128 characters")
-	case e.ID != "" && !config.ValidID(e.ID):
-		return config.Invalid("id", "invalid_id", "an event's id is 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+	case e.Name == "":
+		return config.Invalid("event", "missing_event", "name the event, such as note.finalized")
+	case len(e.Name) > 128:
+		return config.Invalid("event", "invalid_event", "the name of the event must be at most 128 characters long")
 	case !json.Valid(e.Payload) || !bytes.HasPrefix(bytes.TrimLeft(e.Payload, " \t\r\n"), []byte("{")):
 		return config.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
 	}
