@@ -23,6 +23,18 @@ const (
 	NotOnReplica                   // none confirmed within a second
 )
 
+// String is the word for it that the API and the commands have.
+func (r Replicated) String() string {
+	switch r {
+	case OnReplica:
+		return "confirmed"
+	case NotOnReplica:
+		return "unconfirmed"
+	case NoReplica:
+	}
+	return "none"
+}
+
 // replicaWait is how long a revocation waits for a replica.
 const replicaWait = time.Second
 

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -115,21 +114,6 @@ func paging(r *http.Request) (limit int, cursor string, err error) {
 	return limit, query.Get("cursor"), nil
 }
 
-// list is the body of every list.
-type list[T any] struct {
-	Items      []T     `json:"items"`
-	NextCursor *string `json:"next_cursor"`
-}
-
-// writePage answers with a page, each item as view shows it.
-func writePage[T, V any](w http.ResponseWriter, page config.Page[T], view func(T) V) error {
-	l := list[V]{Items: make([]V, 0, len(page.Items)), NextCursor: orNull(page.NextCursor)}
-	for _, item := range page.Items {
-		l.Items = append(l.Items, view(item))
-	}
-	return writeJSON(w, http.StatusOK, l)
-}
-
 // writeJSON answers with v.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	body, err := stdjson.Marshal(v)
@@ -141,22 +125,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n')) // a client that went away needs no answer
 	return nil
-}
-
-// orNull is nil for the zero value, which JSON then shows as null.
-func orNull[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}
-
-// timeOrNull is nil for the zero time, else t in UTC.
-func timeOrNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
 }

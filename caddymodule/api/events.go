@@ -4,10 +4,10 @@ package api
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
@@ -36,24 +36,6 @@ func (a *API) publishEvent(w http.ResponseWriter, r *http.Request, s scope) erro
 	}{id})
 }
 
-// deliveryView is one attempt.
-type deliveryView struct {
-	ID         string     `json:"id"`
-	Event      string     `json:"event"`
-	Attempt    int        `json:"attempt"` // 0 is a test
-	Status     *int       `json:"status"`
-	Error      *string    `json:"error"`
-	DurationMS int64      `json:"duration_ms"`
-	At         *time.Time `json:"at"`
-}
-
-func viewDelivery(d queue.Delivery) deliveryView {
-	return deliveryView{
-		ID: d.ID, Event: d.Event, Attempt: d.Attempt, Status: orNull(d.Status), Error: orNull(d.Error),
-		DurationMS: d.Duration.Milliseconds(), At: timeOrNull(d.At),
-	}
-}
-
 func (a *API) listDeliveries(w http.ResponseWriter, r *http.Request, s scope) error {
 	limit, cursor, err := paging(r)
 	if err != nil {
@@ -63,29 +45,7 @@ func (a *API) listDeliveries(w http.ResponseWriter, r *http.Request, s scope) er
 	if err != nil {
 		return err
 	}
-	return writePage(w, page, viewDelivery)
-}
-
-// deadLetterView is a dead event without its payload: as published, that is internal, and a page of them may be large.
-type deadLetterView struct {
-	ID          string     `json:"id"`
-	Event       string     `json:"event"`
-	OrgID       string     `json:"org_id"`
-	Reason      string     `json:"reason"`
-	Attempts    int        `json:"attempts"`
-	LastStatus  *int       `json:"last_status"`
-	LastError   *string    `json:"last_error"`
-	PublishedAt *time.Time `json:"published_at"`
-	FirstSeenAt *time.Time `json:"first_seen_at"`
-	DeadAt      *time.Time `json:"dead_at"`
-}
-
-func viewDeadLetter(d queue.DeadLetter) deadLetterView {
-	return deadLetterView{
-		ID: d.ID, Event: d.Event, OrgID: d.OrgID, Reason: d.Reason, Attempts: d.Attempts,
-		LastStatus: orNull(d.LastStatus), LastError: orNull(d.LastError),
-		PublishedAt: timeOrNull(d.PublishedAt), FirstSeenAt: timeOrNull(d.FirstSeenAt), DeadAt: timeOrNull(d.DeadAt),
-	}
+	return writeJSON(w, http.StatusOK, view.ListOf(page, view.DeliveryOf))
 }
 
 func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) error {
@@ -104,7 +64,7 @@ func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) e
 	if err != nil {
 		return err
 	}
-	return writePage(w, page, viewDeadLetter)
+	return writeJSON(w, http.StatusOK, view.ListOf(page, view.DeadLetterOf))
 }
 
 // replayBody is the body of a replay.
@@ -132,13 +92,6 @@ func (b replayBody) wish(s scope) (queue.Replay, error) {
 	return wish, nil
 }
 
-// refusedView is an event that a replay left alone.
-type refusedView struct {
-	ID     string `json:"id"`
-	OrgID  string `json:"org_id,omitempty"`
-	Reason string `json:"reason"`
-}
-
 func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope) error {
 	var body replayBody
 	if err := readBody(w, r, maxBody*4, &body); err != nil { // 1,000 ids of 128 characters
@@ -152,18 +105,10 @@ func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope)
 	if err != nil {
 		return err
 	}
-	refused := make([]refusedView, 0, len(done.Refused))
-	for _, f := range done.Refused {
-		view := refusedView{ID: f.ID, Reason: f.Reason}
-		if s.face == adminFace {
-			view.OrgID = f.OrgID
+	if s.face == toolsFace { // whose they are is no question there
+		for i := range done.Refused {
+			done.Refused[i].OrgID = ""
 		}
-		refused = append(refused, view)
 	}
-	return writeJSON(w, http.StatusOK, struct {
-		Replayed   int           `json:"replayed"`
-		Refused    []refusedView `json:"refused"`
-		Remaining  int           `json:"remaining"`
-		NextCursor *string       `json:"next_cursor"`
-	}{done.Replayed, refused, done.Remaining, orNull(done.NextCursor)})
+	return writeJSON(w, http.StatusOK, view.ReplayedOf(done))
 }

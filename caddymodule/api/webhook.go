@@ -4,27 +4,10 @@ package api
 
 import (
 	"net/http"
-	"time"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
-
-// webhookView is a webhook as the API shows it.
-type webhookView struct {
-	OrgID     string     `json:"org_id"`
-	URL       string     `json:"url"`
-	HasSecret bool       `json:"has_secret"`
-	Active    bool       `json:"active"`
-	CreatedAt *time.Time `json:"created_at"`
-	UpdatedAt *time.Time `json:"updated_at"`
-}
-
-func viewWebhook(h config.Webhook) webhookView {
-	return webhookView{
-		OrgID: h.OrgID, URL: h.URL, HasSecret: h.Secret.IsSet(), Active: h.Active,
-		CreatedAt: timeOrNull(h.CreatedAt), UpdatedAt: timeOrNull(h.UpdatedAt),
-	}
-}
 
 // webhookBody is the body of PUT and PATCH.
 type webhookBody struct {
@@ -61,7 +44,7 @@ func (a *API) getWebhook(w http.ResponseWriter, r *http.Request, s scope) error 
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, viewWebhook(h))
+	return writeJSON(w, http.StatusOK, view.WebhookOf(h))
 }
 
 // putWebhook sets the whole webhook, the secret aside: what is left out takes its default.
@@ -94,7 +77,7 @@ func (a *API) setWebhook(w http.ResponseWriter, r *http.Request, s scope, comple
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, viewWebhook(h))
+	return writeJSON(w, http.StatusOK, view.WebhookOf(h))
 }
 
 func (a *API) deleteWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
@@ -117,10 +100,5 @@ func (a *API) testWebhook(w http.ResponseWriter, r *http.Request, s scope) error
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, struct {
-		Acknowledged bool    `json:"acknowledged"`
-		Status       *int    `json:"status"`
-		Error        *string `json:"error"`
-		DurationMS   int64   `json:"duration_ms"`
-	}{result.Acknowledged, orNull(result.Status), orNull(result.Error), result.Duration.Milliseconds()})
+	return writeJSON(w, http.StatusOK, view.TestOf(result))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -36,7 +37,7 @@ func webhookDeliveries(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printDeliveries(cmd, list)
+					return printItems(cmd, list, view.DeliveryOf)
 				}
 				if err := showDeliveries(cmd.OutOrStdout(), org, list); err != nil {
 					return err
@@ -48,23 +49,6 @@ func webhookDeliveries(f *storeFlags) *cobra.Command {
 	orgFlag(cmd, &org)
 	limitFlag(cmd, &limit)
 	return cmd
-}
-
-func printDeliveries(cmd *cobra.Command, list []queue.Delivery) error {
-	type view struct {
-		ID         string     `json:"id"`
-		Event      string     `json:"event"`
-		Attempt    int        `json:"attempt"`
-		Status     *int       `json:"status"`
-		Error      *string    `json:"error"`
-		DurationMS int64      `json:"duration_ms"`
-		At         *time.Time `json:"at"`
-	}
-	views := make([]view, len(list))
-	for i, d := range list {
-		views[i] = view{d.ID, d.Event, d.Attempt, orNull(d.Status), orNull(d.Error), d.Duration.Milliseconds(), timeOrNull(d.At)}
-	}
-	return printItems(cmd, views)
 }
 
 func showDeliveries(w io.Writer, org string, list []queue.Delivery) error {

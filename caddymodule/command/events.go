@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -179,7 +179,7 @@ func deadList(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printDead(cmd, list)
+					return printItems(cmd, list, viewDead)
 				}
 				if err := showDead(cmd.OutOrStdout(), list); err != nil {
 					return err
@@ -193,30 +193,13 @@ func deadList(f *storeFlags) *cobra.Command {
 	return cmd
 }
 
-// printDead prints dead events as JSON, under the names that they have in Redis; payload is the JSON text as published.
-func printDead(cmd *cobra.Command, list []queue.DeadLetter) error {
-	type view struct {
-		ID          string     `json:"id"`
-		Event       string     `json:"event"`
-		OrgID       string     `json:"org_id"`
-		Payload     string     `json:"payload"`
-		PublishedAt *time.Time `json:"published_at"`
-		Reason      string     `json:"reason"`
-		Attempts    int        `json:"attempts"`
-		LastStatus  *int       `json:"last_status"`
-		LastError   *string    `json:"last_error"`
-		FirstSeenAt *time.Time `json:"first_seen_at"`
-		DeadAt      *time.Time `json:"dead_at"`
-	}
-	views := make([]view, len(list))
-	for i, d := range list {
-		views[i] = view{
-			d.ID, d.Event, d.OrgID, string(d.Payload), timeOrNull(d.PublishedAt), d.Reason, d.Attempts,
-			orNull(d.LastStatus), orNull(d.LastError), timeOrNull(d.FirstSeenAt), timeOrNull(d.DeadAt),
-		}
-	}
-	return printItems(cmd, views)
+// deadView is a dead event as JSON, with the JSON text of its payload as published.
+type deadView struct {
+	view.DeadLetter
+	Payload string `json:"payload"`
 }
+
+func viewDead(d queue.DeadLetter) deadView { return deadView{view.DeadLetterOf(d), string(d.Payload)} }
 
 func showDead(w io.Writer, list []queue.DeadLetter) error {
 	if len(list) == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
@@ -24,24 +25,6 @@ func keysCommand() Command {
 			f.register(cmd)
 			group(cmd, keysCreate(f), keysList(f), keysRevoke(f))
 		},
-	}
-}
-
-// keyView is a key as JSON, under the names that it has in Redis (contract section 4).
-type keyView struct {
-	ID        string     `json:"id"`
-	OrgID     string     `json:"org_id"`
-	Name      string     `json:"name"`
-	Hint      string     `json:"hint"`
-	CreatedAt *time.Time `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
-	RevokedAt *time.Time `json:"revoked_at"`
-}
-
-func viewKey(k config.Key) keyView {
-	return keyView{
-		ID: k.ID, OrgID: k.OrgID, Name: k.Name, Hint: k.Hint,
-		CreatedAt: timeOrNull(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt), RevokedAt: timeOrNull(k.RevokedAt),
 	}
 }
 
@@ -74,10 +57,7 @@ func keysCreate(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printJSON(cmd, struct {
-						keyView
-						Key string `json:"key"`
-					}{viewKey(created.Key), created.Secret})
+					return printJSON(cmd, view.CreatedKeyOf(created))
 				}
 				return showCreated(cmd.OutOrStdout(), created)
 			})
@@ -124,7 +104,7 @@ func keysList(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printKeys(cmd, list)
+					return printItems(cmd, list, view.KeyOf)
 				}
 				return showKeys(cmd.OutOrStdout(), org, list, time.Now())
 			})
@@ -132,20 +112,6 @@ func keysList(f *storeFlags) *cobra.Command {
 	}
 	orgFlag(cmd, &org)
 	return cmd
-}
-
-func printKeys(cmd *cobra.Command, list []config.ListedKey) error {
-	type listedView struct {
-		keyView
-		UsageCount int64      `json:"usage_count"`
-		LastUsedAt *time.Time `json:"last_used_at"`
-		Status     string     `json:"status"`
-	}
-	views := make([]listedView, len(list))
-	for i, k := range list {
-		views[i] = listedView{viewKey(k.Key), k.Count, timeOrNull(k.LastUsedAt), k.Status}
-	}
-	return printItems(cmd, views)
 }
 
 func showKeys(w io.Writer, org string, list []config.ListedKey, now time.Time) error {
@@ -179,23 +145,20 @@ one that cannot reach Redis goes on letting the key in for 60 seconds at most. R
 					return err
 				}
 				if f.json {
-					return printJSON(cmd, struct {
-						keyView
-						Replicated string `json:"replicated"`
-					}{viewKey(key), replicatedWords[replicated].json})
+					return printJSON(cmd, view.RevokedKeyOf(key, replicated))
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s of %s (%s). %s\n", key.ID, key.OrgID, printable(key.Name), replicatedWords[replicated].text)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s of %s (%s). %s\n", key.ID, key.OrgID, printable(key.Name), replicaText[replicated])
 				return err
 			})
 		},
 	}
 }
 
-// replicatedWords say what is known of replicas after a revocation.
-var replicatedWords = map[config.Replicated]struct{ json, text string }{
-	config.NoReplica:    {"no_replica", "It holds everywhere within 60 seconds, ordinarily at once."},
-	config.OnReplica:    {"yes", "A replica has it, too; it holds everywhere within 60 seconds, ordinarily at once."},
-	config.NotOnReplica: {"not_confirmed", "No replica confirmed it within a second: if the primary fails now, it may be undone. Run the command again later to be sure."},
+// replicaText says to people what is known of replicas after a revocation.
+var replicaText = map[config.Replicated]string{
+	config.NoReplica:    "It holds everywhere within 60 seconds, ordinarily at once.",
+	config.OnReplica:    "A replica has it, too; it holds everywhere within 60 seconds, ordinarily at once.",
+	config.NotOnReplica: "No replica confirmed it within a second: if the primary fails now, it may be undone. Run the command again later to be sure.",
 }
 
 // exactly requires n arguments and says what they are.

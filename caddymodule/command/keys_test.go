@@ -23,6 +23,7 @@ type keyJSON struct {
 	UsageCount *int64     `json:"usage_count"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 	Status     string     `json:"status"`
+	Replica    string     `json:"replica"`
 }
 
 func TestKeysCreateListRevoke(t *testing.T) {
@@ -50,8 +51,8 @@ func TestKeysCreateListRevoke(t *testing.T) {
 		t.Errorf("revoking said %q", said)
 	}
 	again := decode[keyJSON](t, must(t, "", "keys", "revoke", created.ID, "--json"))
-	if again.RevokedAt == nil {
-		t.Error("revoking again says nothing of when it was revoked")
+	if again.RevokedAt == nil || again.Status != "revoked" || again.Replica != "none" {
+		t.Errorf("revoking again says %+v", again)
 	}
 	refused(t, "no such API key", "keys", "revoke", "key_unknown")
 

@@ -12,6 +12,8 @@ import (
 	"github.com/rivo/uniseg"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 )
 
 // printJSON prints v as one JSON object on a line of its own.
@@ -26,12 +28,9 @@ type items[T any] struct {
 	Items []T `json:"items"`
 }
 
-// printItems prints a list as JSON; an empty one is [] and not null.
-func printItems[T any](cmd *cobra.Command, list []T) error {
-	if list == nil {
-		list = []T{}
-	}
-	return printJSON(cmd, items[T]{list})
+// printItems prints a list as JSON, each item as of shows it.
+func printItems[T, V any](cmd *cobra.Command, list []T, of func(T) V) error {
+	return printJSON(cmd, items[V]{view.ItemsOf(list, of)})
 }
 
 // A style is how a cell looks on a terminal; elsewhere it is plain.
@@ -162,22 +161,4 @@ func ago(t, now time.Time, absent string) string {
 		return fmt.Sprintf("%d h ago", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
-}
-
-// orNull is nil for a zero value, so that JSON says null.
-func orNull[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}
-
-// timeOrNull is nil for the zero time.
-func timeOrNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
 }

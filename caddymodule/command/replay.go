@@ -8,6 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
@@ -114,21 +115,8 @@ func progressOn(w io.Writer) func(done, of int) {
 }
 
 func showReplayed(cmd *cobra.Command, asJSON bool, r queue.Replayed) error {
-	type refusedView struct {
-		ID     string `json:"id"`
-		OrgID  string `json:"org_id,omitempty"`
-		Reason string `json:"reason"`
-	}
 	if asJSON {
-		refused := make([]refusedView, len(r.Refused))
-		for i, x := range r.Refused {
-			refused[i] = refusedView{x.ID, x.OrgID, x.Reason}
-		}
-		if err := printJSON(cmd, struct {
-			Replayed  int           `json:"replayed"`
-			Refused   []refusedView `json:"refused"`
-			Remaining int           `json:"remaining"`
-		}{r.Replayed, refused, r.Remaining}); err != nil {
+		if err := printJSON(cmd, view.ReplayedOf(r)); err != nil {
 			return err
 		}
 	} else {

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
@@ -62,22 +62,14 @@ func (p *policyFlags) policy() (*address.Policy, error) {
 
 // webhookView is a webhook as JSON. Its secret is shown by no command but the one that generates it.
 type webhookView struct {
-	OrgID     string     `json:"org_id"`
-	URL       string     `json:"url"`
-	HasSecret bool       `json:"has_secret"`
-	Active    bool       `json:"active"`
-	CreatedAt *time.Time `json:"created_at"`
-	UpdatedAt *time.Time `json:"updated_at"`
-	Secret    string     `json:"secret,omitempty"`
+	view.Webhook
+	Secret string `json:"secret,omitempty"`
 }
 
 // report prints a webhook; generated is its secret where this command has just made it.
 func (f *storeFlags) report(cmd *cobra.Command, h config.Webhook, generated string) error {
 	if f.json {
-		return printJSON(cmd, webhookView{
-			OrgID: h.OrgID, URL: h.URL, HasSecret: h.Secret.IsSet(), Active: h.Active,
-			CreatedAt: timeOrNull(h.CreatedAt), UpdatedAt: timeOrNull(h.UpdatedAt), Secret: generated,
-		})
+		return printJSON(cmd, webhookView{Webhook: view.WebhookOf(h), Secret: generated})
 	}
 	w := cmd.OutOrStdout()
 	active, secret := "no: events are skipped", "none: deliveries are not signed"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
@@ -70,12 +71,7 @@ in the delivery log and counts nowhere.`,
 // showTest prints how a test went: what was sent, phase by phase what happened, and what came back.
 func showTest(cmd *cobra.Command, asJSON bool, event string, r dispatcher.TestResult) error {
 	if asJSON {
-		return printJSON(cmd, struct {
-			Acknowledged bool    `json:"acknowledged"`
-			Status       *int    `json:"status"`
-			Error        *string `json:"error"`
-			DurationMS   int64   `json:"duration_ms"`
-		}{r.Acknowledged, orNull(r.Status), orNull(r.Error), r.Duration.Milliseconds()})
+		return printJSON(cmd, view.TestOf(r))
 	}
 	w := cmd.OutOrStdout()
 	if r.Trace == nil {

@@ -1,0 +1,73 @@
+package view
+
+// Deliveries, dead events and what became of them.
+
+import (
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+)
+
+// Delivery is one attempt in the delivery log.
+type Delivery struct {
+	ID         string     `json:"id"`
+	Event      string     `json:"event"`
+	Attempt    int        `json:"attempt"` // 0 is a test
+	Status     *int       `json:"status"`
+	Error      *string    `json:"error"`
+	DurationMS int64      `json:"duration_ms"`
+	At         *time.Time `json:"at"`
+}
+
+// DeliveryOf shows an attempt.
+func DeliveryOf(d queue.Delivery) Delivery {
+	return Delivery{
+		ID: d.ID, Event: d.Event, Attempt: d.Attempt, Status: orNull(d.Status), Error: orNull(d.Error),
+		DurationMS: d.Duration.Milliseconds(), At: timeOrNull(d.At),
+	}
+}
+
+// DeadLetter is a dead event without its payload: as published, that is internal, and a page of them may be large.
+type DeadLetter struct {
+	ID          string     `json:"id"`
+	Event       string     `json:"event"`
+	OrgID       string     `json:"org_id"`
+	Reason      string     `json:"reason"`
+	Attempts    int        `json:"attempts"`
+	LastStatus  *int       `json:"last_status"`
+	LastError   *string    `json:"last_error"`
+	PublishedAt *time.Time `json:"published_at"`
+	FirstSeenAt *time.Time `json:"first_seen_at"`
+	DeadAt      *time.Time `json:"dead_at"`
+}
+
+// DeadLetterOf shows a dead event.
+func DeadLetterOf(d queue.DeadLetter) DeadLetter {
+	return DeadLetter{
+		ID: d.ID, Event: d.Event, OrgID: d.OrgID, Reason: d.Reason, Attempts: d.Attempts,
+		LastStatus: orNull(d.LastStatus), LastError: orNull(d.LastError),
+		PublishedAt: timeOrNull(d.PublishedAt), FirstSeenAt: timeOrNull(d.FirstSeenAt), DeadAt: timeOrNull(d.DeadAt),
+	}
+}
+
+// Replayed is how a replay went.
+type Replayed struct {
+	Replayed   int       `json:"replayed"`
+	Refused    []Refused `json:"refused"`
+	Remaining  int       `json:"remaining"`
+	NextCursor *string   `json:"next_cursor"` // null where the end was reached
+}
+
+// Refused is an event that a replay left alone.
+type Refused struct {
+	ID     string `json:"id"`
+	OrgID  string `json:"org_id,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// ReplayedOf shows how a replay went.
+func ReplayedOf(r queue.Replayed) Replayed {
+	return Replayed{Replayed: r.Replayed, Refused: ItemsOf(r.Refused, refusedOf), Remaining: r.Remaining, NextCursor: orNull(r.NextCursor)}
+}
+
+func refusedOf(r queue.Refused) Refused { return Refused{ID: r.ID, OrgID: r.OrgID, Reason: r.Reason} }

@@ -1,0 +1,62 @@
+package view
+
+// API keys.
+
+import (
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+)
+
+// keyRecord is what every view of a key begins with.
+type keyRecord struct {
+	ID        string     `json:"id"`
+	OrgID     string     `json:"org_id"`
+	Name      string     `json:"name"`
+	Hint      string     `json:"hint"`
+	Status    string     `json:"status"`
+	CreatedAt *time.Time `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	RevokedAt *time.Time `json:"revoked_at"`
+}
+
+func recordOf(k config.Key, status string) keyRecord {
+	return keyRecord{
+		ID: k.ID, OrgID: k.OrgID, Name: k.Name, Hint: k.Hint, Status: status,
+		CreatedAt: timeOrNull(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt), RevokedAt: timeOrNull(k.RevokedAt),
+	}
+}
+
+// Key is a key with its state and its use.
+type Key struct {
+	keyRecord
+	UsageCount int64      `json:"usage_count"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+// KeyOf shows a key of a list.
+func KeyOf(k config.ListedKey) Key {
+	return Key{keyRecord: recordOf(k.Key, k.Status), UsageCount: k.Count, LastUsedAt: timeOrNull(k.LastUsedAt)}
+}
+
+// CreatedKey is a key just made, with the only copy of its text.
+type CreatedKey struct {
+	Key
+	Text string `json:"key"`
+}
+
+// CreatedKeyOf shows a key just made.
+func CreatedKeyOf(k config.CreatedKey) CreatedKey {
+	return CreatedKey{Key: KeyOf(config.ListedKey{Key: k.Key, Status: config.StatusActive}), Text: k.Secret}
+}
+
+// RevokedKey is a key just revoked, and what is known of replicas: none, confirmed or unconfirmed.
+type RevokedKey struct {
+	keyRecord
+	Replica string `json:"replica"`
+}
+
+// RevokedKeyOf shows a key just revoked.
+func RevokedKeyOf(k config.Key, r config.Replicated) RevokedKey {
+	return RevokedKey{keyRecord: recordOf(k, config.StatusRevoked), Replica: r.String()}
+}

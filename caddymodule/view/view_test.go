@@ -1,0 +1,60 @@
+package view
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+)
+
+// Programs read these names, which are those of contract section 4, and null where there is nothing.
+func TestShapes(t *testing.T) {
+	at := time.Date(2027, 1, 1, 2, 0, 0, 0, time.FixedZone("", 7200))
+	key := config.Key{ID: "k", OrgID: "acme", Name: "n", Hint: "h", CreatedAt: at}
+	record := `"id":"k","org_id":"acme","name":"n","hint":"h",`
+	created := `"created_at":"2027-01-01T00:00:00Z","expires_at":null,"revoked_at":null`
+	for _, c := range []struct {
+		view any
+		want string
+	}{
+		{
+			KeyOf(config.ListedKey{Key: key, Status: config.StatusExpired, Usage: config.Usage{Count: 2, LastUsedAt: at}}),
+			`{` + record + `"status":"expired",` + created + `,"usage_count":2,"last_used_at":"2027-01-01T00:00:00Z"}`,
+		},
+		{
+			CreatedKeyOf(config.CreatedKey{Key: key, Secret: "tenzo_pk_x"}),
+			`{` + record + `"status":"active",` + created + `,"usage_count":0,"last_used_at":null,"key":"tenzo_pk_x"}`,
+		},
+		{RevokedKeyOf(key, config.NoReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"none"}`},
+		{RevokedKeyOf(key, config.OnReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"confirmed"}`},
+		{RevokedKeyOf(key, config.NotOnReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"unconfirmed"}`},
+		{
+			WebhookOf(config.Webhook{OrgID: "acme", URL: "https://h", Secret: config.NewSecret("s"), Active: true, UpdatedAt: at}),
+			`{"org_id":"acme","url":"https://h","has_secret":true,"active":true,"created_at":null,"updated_at":"2027-01-01T00:00:00Z"}`,
+		},
+		{
+			DeliveryOf(queue.Delivery{ID: "e", Event: "note.finalized", Attempt: 1, Error: "x", Duration: 1500 * time.Microsecond, At: at}),
+			`{"id":"e","event":"note.finalized","attempt":1,"status":null,"error":"x","duration_ms":1,"at":"2027-01-01T00:00:00Z"}`,
+		},
+		{TestOf(dispatcher.TestResult{Acknowledged: true, Status: 204}), `{"acknowledged":true,"status":204,"error":null,"duration_ms":0}`},
+		{
+			DeadLetterOf(queue.DeadLetter{ID: "e", Event: "n", OrgID: "acme", Payload: []byte("{}"), Reason: "blocked", LastStatus: 500}),
+			`{"id":"e","event":"n","org_id":"acme","reason":"blocked","attempts":0,"last_status":500,"last_error":null,` +
+				`"published_at":null,"first_seen_at":null,"dead_at":null}`,
+		},
+		{
+			ReplayedOf(queue.Replayed{Replayed: 1, Refused: []queue.Refused{{ID: "e", Reason: "not_found"}, {ID: "f", OrgID: "acme", Reason: "r"}}, NextCursor: "c"}),
+			`{"replayed":1,"refused":[{"id":"e","reason":"not_found"},{"id":"f","org_id":"acme","reason":"r"}],"remaining":0,"next_cursor":"c"}`,
+		},
+		{ReplayedOf(queue.Replayed{}), `{"replayed":0,"refused":[],"remaining":0,"next_cursor":null}`},
+		{ListOf(config.Page[config.ListedKey]{}, KeyOf), `{"items":[],"next_cursor":null}`},
+	} {
+		got, err := json.Marshal(c.view)
+		if err != nil || string(got) != c.want {
+			t.Errorf("%T is\n%s, want\n%s (%v)", c.view, got, c.want, err)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package view
+
+import (
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
+)
+
+// Webhook is a webhook. Its secret is not among what is shown.
+type Webhook struct {
+	OrgID     string     `json:"org_id"`
+	URL       string     `json:"url"`
+	HasSecret bool       `json:"has_secret"`
+	Active    bool       `json:"active"`
+	CreatedAt *time.Time `json:"created_at"`
+	UpdatedAt *time.Time `json:"updated_at"`
+}
+
+// WebhookOf shows a webhook.
+func WebhookOf(h config.Webhook) Webhook {
+	return Webhook{
+		OrgID: h.OrgID, URL: h.URL, HasSecret: h.Secret.IsSet(), Active: h.Active,
+		CreatedAt: timeOrNull(h.CreatedAt), UpdatedAt: timeOrNull(h.UpdatedAt),
+	}
+}
+
+// Test is how a test attempt went.
+type Test struct {
+	Acknowledged bool    `json:"acknowledged"`
+	Status       *int    `json:"status"`
+	Error        *string `json:"error"`
+	DurationMS   int64   `json:"duration_ms"`
+}
+
+// TestOf shows a test attempt.
+func TestOf(r dispatcher.TestResult) Test {
+	return Test{
+		Acknowledged: r.Acknowledged, Status: orNull(r.Status), Error: orNull(r.Error), DurationMS: r.Duration.Milliseconds(),
+	}
+}
