@@ -61,6 +61,17 @@ func (a *API) routes() []route {
 	}
 }
 
+// Roots returns the first segments of the paths that ServeOrganization takes, each once.
+func Roots() []string {
+	var roots []string
+	for _, rt := range new(API).routes() {
+		if root, _, _ := strings.Cut(rt.path, "/"); !rt.admin && !slices.Contains(roots, root) {
+			roots = append(roots, root)
+		}
+	}
+	return roots
+}
+
 // pattern is the path of a route on a face, as http.ServeMux and the OpenAPI document write it.
 func (rt route) pattern(f face) string {
 	switch {

@@ -71,7 +71,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 		if reading(w, r) {
 			files[target.name].serve(w, r)
 		}
-	case target.name != "":
+	case target.name != "", target.behindAPI && writes(r): // nobody writes to a page
 		notFound(w)
 	case strings.HasSuffix(c.Path, "/"):
 		if reading(w, r) {

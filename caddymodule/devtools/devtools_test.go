@@ -87,7 +87,7 @@ func TestMounts(t *testing.T) {
 			}
 		}
 	}
-	for path, want := range map[string]string{"/tools": "./tools/", "/a/b": "./b/", "/tools?x=1": "./tools/?x=1", "/a%20b": "./a%20b/"} {
+	for path, want := range map[string]string{"/tools": "./tools/", "/a/b": "./b/", "/tools?x=1": "./tools/?x=1", "/a%20b": "./a%20b/", "/v1.2": "./v1.2/", "/a/tools.example": "./tools.example/"} {
 		r := do(h, request{path: path})
 		if r.StatusCode != http.StatusPermanentRedirect || r.Header.Get("Location") != want {
 			t.Errorf("%s: %d to %q, not to %q", path, r.StatusCode, r.Header.Get("Location"), want)
@@ -96,7 +96,7 @@ func TestMounts(t *testing.T) {
 	if r := do(h, request{path: "/", caller: Caller{Org: "acme", Path: "/tools"}}); r.StatusCode != http.StatusPermanentRedirect || r.Header.Get("Location") != "./tools/" {
 		t.Errorf("a mount without its slash: %d to %q", r.StatusCode, r.Header.Get("Location"))
 	}
-	for _, path := range []string{"/favicon.ico", "/assets/", "/assets/nothing.js", "/assets/../devtools.go", "/page.html", "/api/nothing", "/tools/api/keys/", "/tools/api/keys/a/b", "/api/nothing.json"} {
+	for _, path := range []string{"/favicon.ico", "/assets/", "/assets/nothing.js", "/assets/../devtools.go", "/page.html", "/api/nothing", "/tools/api/keys/", "/tools/api/keys/a/b", "/api/nothing.json", "/robots.txt", "/.env", "/a/FAVICON.ICO", "/api/events"} {
 		r := do(h, request{path: path})
 		if path == "/assets/" {
 			continue // a mount of this name
@@ -110,6 +110,33 @@ func TestMounts(t *testing.T) {
 		if r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("POST %s: %d, Allow %q", path, r.StatusCode, r.Header.Get("Allow"))
 		}
+	}
+}
+
+// A path of the API that does not exist is no other one, whatever it ends with; and writing to a folder in it meets no page.
+func TestNoPathPassesForAnother(t *testing.T) {
+	h, keys := newHandler(t)
+	if r := do(h, request{method: "PUT", path: "/api/webhook", body: `{"url": "https://one.example/hook"}`}); r.StatusCode != http.StatusOK {
+		t.Fatal(r.Status)
+	}
+	for _, mount := range []string{"/", "/tools/", "/api/"} {
+		for _, path := range []string{"orgs/other/keys", "orgs/other/webhook", "v2/keys", "nothing/keys", "nothing/openapi.json", "nothing/webhook/test", "nothing/dead-letters/replay", "tenzo/orgs/acme/keys", "nothing/", "nothing/keys/", ""} {
+			for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+				if method == "GET" && (path == "" || strings.HasSuffix(path, "/")) {
+					continue // a mount may have such a name
+				}
+				r := do(h, request{method: method, path: mount + "api/" + path, body: `{"name": "mistaken"}`})
+				if got := text(t, r); r.StatusCode != http.StatusNotFound || !strings.Contains(got, `"not_found"`) {
+					t.Errorf("%s %sapi/%s: %d %s", method, mount, path, r.StatusCode, got)
+				}
+			}
+		}
+	}
+	if page, err := keys.List(t.Context(), "acme", 10, ""); err != nil || len(page.Items) != 0 {
+		t.Errorf("%d keys were made, %v", len(page.Items), err)
+	}
+	if r := do(h, request{path: "/api/webhook"}); r.StatusCode != http.StatusOK {
+		t.Errorf("the webhook is gone: %s", r.Status)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // Whatever a path is, what it leads to is a part of its end, and a page only where nothing else can be meant.
 func FuzzLocate(f *testing.F) {
-	for _, seed := range []string{"/", "", "/api/keys", "/a/api/keys/x", "/api/api/keys", "/assets/app.js", "//", "/api/", "/a.b/c", "/%2e%2e/api/webhook", "/api/keys/api/keys"} {
+	for _, seed := range []string{"/", "", "/api/keys", "/a/api/keys/x", "/api/api/keys", "/assets/app.js", "//", "/api/", "/a.b/c", "/%2e%2e/api/webhook", "/api/keys/api/keys", "/api/orgs/other/webhook", "/api/api/nothing/keys", "/v1.2"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
@@ -17,6 +17,8 @@ func FuzzLocate(f *testing.F) {
 			t.Errorf("%q leads to %+v", path, got)
 		case got.api && got.name == "":
 			t.Errorf("%q leads to an API path without a name", path)
+		case got.api && !strings.HasSuffix("/"+path, "/api/"+got.name):
+			t.Errorf("%q leads to %q, which does not stand behind api/", path, got.name)
 		case got == target{} && strings.HasSuffix(path, "/api/keys"):
 			t.Errorf("%q leads to the page", path)
 		}
