@@ -33,7 +33,8 @@ type redisTarget struct {
 	prefix   string
 }
 
-// key names the target in the pool without showing a password.
+// key names the target in the pool without showing a password. What stands in files that the URL names is no part of it: the store reads
+// them for each connection.
 func (t redisTarget) key() [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%t\x00%s\x00%s", t.embedded, t.prefix, t.url))
 }

@@ -20,8 +20,8 @@ const dialTimeout = time.Second
 
 // Connections is the set of open connections of a Store. Invariant: a connection is in open from its dial to its Close.
 type connections struct {
-	tls      *tls.Config
-	sentOnce bool // hide what happens to connections from go-redis
+	tls      *tlsFiles // nil: plain
+	sentOnce bool      // hide what happens to connections from go-redis
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -83,16 +83,22 @@ func (c *connection) Close() error {
 func (cs *connections) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	var conf *tls.Config
+	if cs.tls != nil {
+		server, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		if conf, err = cs.tls.read(server); err != nil {
+			return nil, err
+		}
+	}
 	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	conn, err := dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	if cs.tls != nil {
-		conf := cs.tls.Clone()
-		if host, _, err := net.SplitHostPort(addr); err == nil {
-			conf.ServerName = host
-		}
+	if conf != nil {
 		secured := tls.Client(conn, conf)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()

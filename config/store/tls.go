@@ -11,33 +11,45 @@ import (
 	"os"
 )
 
-// TLSConfig is nil for plain connections. The name to verify is set for each dial, since Sentinel and Cluster lead to further hosts.
-func tlsConfig(u *url.URL, q url.Values) (*tls.Config, error) {
-	ca, cert, key := q.Get("ca_file"), q.Get("cert_file"), q.Get("key_file")
+// tlsFiles are the files that a rediss:// URL names, "" where it names none. They are read for each connection anew: certificates are
+// renewed while we run, often to live for hours.
+type tlsFiles struct{ ca, cert, key string }
+
+// newTLSFiles is nil for plain connections. It reads the files once, so that what is wrong with them shows where the URL is given.
+func newTLSFiles(u *url.URL, q url.Values) (*tlsFiles, error) {
+	f := &tlsFiles{ca: q.Get("ca_file"), cert: q.Get("cert_file"), key: q.Get("key_file")}
 	if u.Scheme != "rediss" {
-		if ca != "" || cert != "" || key != "" {
+		if f.ca != "" || f.cert != "" || f.key != "" {
 			return nil, errors.New("the redis URL sets ca_file, cert_file or key_file, which need rediss://")
 		}
 		return nil, nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
+	if (f.cert == "") != (f.key == "") {
+		return nil, errors.New("the redis URL needs cert_file and key_file together")
+	}
+	if _, err := f.read(""); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// read returns the configuration for one connection, to a server of that name. Its errors name files and show nothing of what they hold.
+func (f *tlsFiles) read(server string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server}
+	if f.ca != "" {
+		pem, err := os.ReadFile(f.ca)
 		if err != nil {
 			return nil, fmt.Errorf("reading the ca_file of the redis URL: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading the ca_file of the redis URL: %s holds no certificate", ca)
+			return nil, fmt.Errorf("reading the ca_file of the redis URL: %s holds no certificate", f.ca)
 		}
 	}
-	if (cert == "") != (key == "") {
-		return nil, errors.New("the redis URL needs cert_file and key_file together")
-	}
-	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+	if f.cert != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 		if err != nil {
-			return nil, fmt.Errorf("reading the cert_file and key_file of the redis URL: %w", err)
+			return nil, fmt.Errorf("reading the cert_file %s and the key_file %s of the redis URL: %w", f.cert, f.key, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -4,13 +4,11 @@ package store
 // the URL that could hold a password: not an error of net/url or go-redis, both of which quote what they could not read.
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +32,7 @@ type target struct {
 	single   *redis.Options
 	sentinel *redis.FailoverOptions
 	cluster  *redis.ClusterOptions
-	tls      *tls.Config // nil: plain
+	tls      *tlsFiles // nil: plain
 	unix     bool
 	name     string // where it is, fit to be shown
 }
@@ -96,7 +94,7 @@ const (
 	setsWaits     = "retries and time-outs are set by this program, which depends on them"
 )
 
-// ParseTarget reads a URL. Files that it names are read here, but nothing is dialled.
+// ParseTarget reads a URL. Files that it names are read here, to judge them, and again for each connection; nothing is dialled.
 func parseTarget(raw string) (*target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -140,11 +138,11 @@ func parseTarget(raw string) (*target, error) {
 	if t.unix && (u.Path == "" || u.Host != "" || strings.Contains(u.Path, "@")) { // an @ there is the end of a password with a slash in it
 		return nil, errors.New("the redis URL names no socket: it looks like unix:///run/redis/redis.sock")
 	}
-	if t.tls, err = tlsConfig(u, q); err != nil {
+	if t.tls, err = newTLSFiles(u, q); err != nil {
 		return nil, err
 	}
-	password, err := passwordFile(u, q, t.shape)
-	if err != nil {
+	passwordFile := q.Get("password_file")
+	if err := checkPasswordFile(u, q, t.shape); err != nil {
 		return nil, err
 	}
 	for _, own := range []string{"ca_file", "cert_file", "key_file", "password_file", "cluster"} {
@@ -155,8 +153,8 @@ func parseTarget(raw string) (*target, error) {
 		// What go-redis says quotes the URL, down to its password.
 		return nil, errors.New("the redis URL cannot be read: check its host, its port, the database after the last / (a number) and its parameters")
 	}
-	if password != "" {
-		t.setPassword(password)
+	if passwordFile != "" {
+		t.setPasswordFile(passwordFile)
 	}
 	return t, nil
 }
@@ -171,17 +169,6 @@ func (t *target) parse(u string) (err error) {
 		t.single, err = redis.ParseURL(u)
 	}
 	return err
-}
-
-func (t *target) setPassword(p string) {
-	switch t.shape {
-	case sentinel:
-		t.sentinel.Password = p
-	case cluster:
-		t.cluster.Password = p
-	default:
-		t.single.Password = p
-	}
 }
 
 // CheckParams names what is wrong with the first wrong parameter. A name is shown only where it is one we know: a mistyped URL may have
@@ -252,37 +239,4 @@ func readable(kind, v string) bool {
 		return err == nil
 	}
 	return true
-}
-
-// PasswordFile reads the password of the data server from password_file, where that is given. One trailing newline is dropped.
-func passwordFile(u *url.URL, q url.Values, s shape) (string, error) {
-	path := q.Get("password_file")
-	if path == "" {
-		return "", nil
-	}
-	_, inURL := u.User.Password()
-	if s == sentinel {
-		inURL = q.Has("password") // with master_name the URL's userinfo is the Sentinels'
-	}
-	if inURL {
-		return "", errors.New("the redis URL has a password and a password_file: give one of them")
-	}
-	p, err := readSecret(path)
-	if err != nil {
-		return "", fmt.Errorf("reading the password_file of the redis URL: %w", err)
-	}
-	if p == "" {
-		return "", errors.New("the password_file of the redis URL is empty")
-	}
-	return p, nil
-}
-
-// ReadSecret reads a file that holds one secret; one trailing newline is dropped.
-func readSecret(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	s := strings.TrimSuffix(string(b), "\n")
-	return strings.TrimSuffix(s, "\r"), nil
 }

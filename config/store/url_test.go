@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,17 +50,34 @@ func TestParseTargetDetails(t *testing.T) {
 	if got, err = parseTarget("redis://suser:spass@s1:26379?master_name=main&password_file=" + file); err != nil {
 		t.Fatal(err)
 	}
-	if got.sentinel.Password != "from file" || got.sentinel.SentinelPassword != "spass" {
+	if got.sentinel.SentinelPassword != "spass" {
 		t.Error("password_file is the data server's")
 	}
+	provides(t, got.sentinel.CredentialsProviderContext, file, "")
+	if got, err = parseTarget("redis://suser@s1:26379?master_name=main&username=duser&password_file=" + file); err != nil {
+		t.Fatal(err)
+	}
+	provides(t, got.sentinel.CredentialsProviderContext, file, "duser")
 	if got, err = parseTarget("redis://user@h:1?password_file=" + file); err != nil {
 		t.Fatal(err)
 	}
-	if got.single.Password != "from file" || got.single.Username != "user" {
-		t.Errorf("single options: %+v", got.single)
+	provides(t, got.single.CredentialsProviderContext, file, "user")
+	if got, err = parseTarget("redis://user@h:1?cluster=true&password_file=" + file); err != nil {
+		t.Fatal(err)
 	}
-	if got, err = parseTarget("redis://user@h:1?cluster=true&password_file=" + file); err != nil || got.cluster.Password != "from file" {
-		t.Errorf("cluster: %v", err)
+	provides(t, got.cluster.CredentialsProviderContext, file, "user")
+}
+
+// provides wants the credentials of a connection to be what stands in a file when it is made.
+func provides(t *testing.T, credentials func(context.Context) (string, string, error), file, user string) {
+	t.Helper()
+	for _, want := range []string{"renewed", "from file"} {
+		if err := os.WriteFile(file, []byte(want+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if u, p, err := credentials(t.Context()); err != nil || u != user || p != want {
+			t.Errorf("%q, %q, %v; want %q, %q", u, p, err, user, want)
+		}
 	}
 }
 
