@@ -38,17 +38,17 @@ func (r Replicated) String() string {
 // replicaWait is how long a revocation waits for a replica.
 const replicaWait = time.Second
 
-// revokeKey marks a key as revoked unless it is, and tells its fields. Its first write frees memory, so that the others are allowed at
-// maxmemory. The stream of changes is touched only where it is a key of the call (in a Cluster it is not).
+// revokeKey marks a key as revoked unless it is, and tells its fields. The stream of changes is touched only where it is a key of the call
+// (in a Cluster it is not).
 //
 // KEYS: key[, changes]. ARGV: id, organization or nothing, now, hash, cap of changes, names of the fields id, org_id, revoked_at, change.
-var revokeKey = redis.NewScript(`
-redis.call('HDEL', KEYS[1], '_')
+var revokeKey = redis.NewScript(lib + `
+evenWhereFull(KEYS[1])
 local have = redis.call('HMGET', KEYS[1], ARGV[6], ARGV[7], ARGV[8])
 if have[1] ~= ARGV[1] then return {} end
 if ARGV[2] ~= '' and have[2] ~= ARGV[2] then return {} end
 if not have[3] or have[3] == '' then redis.call('HSET', KEYS[1], ARGV[8], ARGV[3]) end
-if KEYS[2] then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', ARGV[9], ARGV[4]) end
+if KEYS[2] then announce(KEYS[2], ARGV[5], ARGV[9], ARGV[4]) end
 return redis.call('HGETALL', KEYS[1])`)
 
 // Revoke revokes the key with that id, for good. Revoking again announces again and changes nothing else. Where org is not empty, a
@@ -146,11 +146,11 @@ func (k *Keys) notFound(ctx context.Context) error {
 }
 
 // writeAgain writes a revocation over itself and says whether it was there. HSET counts as a write, and is sent to replicas, also where it
-// changes nothing; HDEL of a field that is not there is neither, but makes it allowed at maxmemory. KEYS: key. ARGV: name of the field.
-var writeAgain = redis.NewScript(`
+// changes nothing. KEYS: key. ARGV: name of the field.
+var writeAgain = redis.NewScript(lib + `
 local at = redis.call('HGET', KEYS[1], ARGV[1])
 if not at or at == '' then return 0 end
-redis.call('HDEL', KEYS[1], '_')
+evenWhereFull(KEYS[1])
 redis.call('HSET', KEYS[1], ARGV[1], at)
 return 1`)
 

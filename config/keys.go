@@ -44,12 +44,12 @@ type ListedKey struct {
 // that works and cannot be revoked.
 //
 // KEYS: schema, index, key-id, key, changes. ARGV: schema version, hash, score, cap of changes, change field, then the fields of the key.
-var createKey = redis.NewScript(`
+var createKey = redis.NewScript(lib + `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
 redis.call('SET', KEYS[3], ARGV[2])
 redis.call('HSET', KEYS[4], unpack(ARGV, 6))
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', ARGV[5], ARGV[2])
+announce(KEYS[5], ARGV[4], ARGV[5], ARGV[2])
 return 1`)
 
 // Create makes a key of org. Where the answer of Redis is lost, a key may have been made whose text nobody knows; it is listed and can be
@@ -145,18 +145,4 @@ func initialized(ctx context.Context, st *store.Store) error {
 		return ErrStoreNotInitialized
 	}
 	return err
-}
-
-// announceScript adds a change entry in a full Redis too: trimming, which frees memory, goes first.
-var announceScript = redis.NewScript(`
-redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[1])
-return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', ARGV[2], ARGV[3])`)
-
-// announce adds a change entry by itself, as a Cluster needs it.
-func announce(ctx context.Context, st *store.Store, field, value string) error {
-	err := announceScript.Run(ctx, st.Client(), []string{st.Names().Changes()}, store.ChangesMaxLen, field, value).Err()
-	if err != nil {
-		return fmt.Errorf("announcing the change: %w", err)
-	}
-	return nil
 }

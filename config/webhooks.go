@@ -47,23 +47,23 @@ func (w *Webhooks) Get(ctx context.Context, org string) (Webhook, error) {
 	return Webhook{}, ErrWebhookNotFound
 }
 
-// setWebhook changes a webhook in one step and tells its fields. Its first write frees memory, so that a webhook can be switched off in a
-// full Redis. The marker and the stream of changes are touched only where they are keys of the call (in a Cluster they are not).
+// setWebhook changes a webhook in one step and tells its fields; in a full Redis too, so that one can be switched off there. The marker and
+// the stream of changes are touched only where they are keys of the call (in a Cluster they are not).
 //
 // KEYS: webhook[, schema, changes]. ARGV: schema version, must it exist (1 or 0), now, organization, cap of changes, change field, names
-// of the fields created_at, updated_at, active, then pairs of a field and its value, where a value of ” removes the field.
-var setWebhook = redis.NewScript(`
+// of the fields created_at, updated_at, active, then pairs of a field and its value, where an empty value removes the field.
+var setWebhook = redis.NewScript(lib + `
 if KEYS[2] and redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'unmarked'} end
 local new = redis.call('EXISTS', KEYS[1]) == 0
 if new and ARGV[2] == '1' then return {'absent'} end
-redis.call('HDEL', KEYS[1], '_')
+evenWhereFull(KEYS[1])
 for i = 10, #ARGV, 2 do
   if ARGV[i+1] == '' then redis.call('HDEL', KEYS[1], ARGV[i]) else redis.call('HSET', KEYS[1], ARGV[i], ARGV[i+1]) end
 end
 redis.call('HSETNX', KEYS[1], ARGV[9], new and '1' or '0')
 redis.call('HSETNX', KEYS[1], ARGV[7], ARGV[3])
 redis.call('HSET', KEYS[1], ARGV[8], ARGV[3])
-if KEYS[3] then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', ARGV[6], ARGV[4]) end
+if KEYS[3] then announce(KEYS[3], ARGV[5], ARGV[6], ARGV[4]) end
 return redis.call('HGETALL', KEYS[1])`)
 
 // Set creates or changes the webhook of org. With mustExist (PATCH, enable, disable) one that is not there is ErrWebhookNotFound;
@@ -142,13 +142,10 @@ func (w *Webhooks) check(org string, c WebhookChange, mustExist bool) ([]any, er
 	return fields, nil
 }
 
-// deleteWebhook works in a full Redis too: deleting frees memory. KEYS: webhook[, changes]. ARGV: organization, cap of changes, change field.
-var deleteWebhook = redis.NewScript(`
+// deleteWebhook works in a full Redis too. KEYS: webhook[, changes]. ARGV: organization, cap of changes, change field.
+var deleteWebhook = redis.NewScript(lib + `
 local existed = redis.call('DEL', KEYS[1])
-if KEYS[2] then
-  redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', ARGV[2])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', ARGV[3], ARGV[1])
-end
+if KEYS[2] then announce(KEYS[2], ARGV[2], ARGV[3], ARGV[1]) end
 return existed`)
 
 // Delete removes the webhook of org, or returns ErrWebhookNotFound. It is announced either way, in case an earlier try was cut off.
