@@ -21,18 +21,32 @@ const (
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
+// MaxKeyLength is how many bytes long a key is at most.
+const MaxKeyLength = len(KeyPrefix) + maxKeyRest
+
 // ValidKey says whether s has the form of an API key: KeyPrefix and 16 to 200 characters of A-Z a-z 0-9 _ -
 func ValidKey(s string) bool {
-	if len(s) < len(KeyPrefix)+minKeyRest || len(s) > len(KeyPrefix)+maxKeyRest || s[:len(KeyPrefix)] != KeyPrefix {
+	if len(s) < len(KeyPrefix)+minKeyRest || len(s) > MaxKeyLength || s[:len(KeyPrefix)] != KeyPrefix {
 		return false
 	}
 	for i := len(KeyPrefix); i < len(s); i++ {
-		if c := s[i]; !isAlphanumeric(c) && c != '_' && c != '-' {
+		if !keyByte[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// ValidKeyByte says whether c may follow the prefix of a key.
+func ValidKeyByte(c byte) bool { return keyByte[c] }
+
+// keyByte marks the bytes that may follow the prefix: a table, since each request's key is judged by it.
+var keyByte = func() (t [256]bool) {
+	for _, c := range []byte(base62 + "_-") {
+		t[c] = true
+	}
+	return t
+}()
 
 // GenerateKey returns a new API key: the prefix, at least 256 random bits, and a checksum of both. With nil it draws from crypto/rand,
 // which never fails; a reader that fails makes it panic.

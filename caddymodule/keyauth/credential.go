@@ -9,12 +9,6 @@ import (
 
 // This file turns the Authorization header into a credential or a refusal. It is pure, and takes bytes that anybody may send.
 
-// How many characters follow the prefix of a key (contract section 5).
-const (
-	minKeyRest = 16
-	maxKeyRest = 200
-)
-
 // Credential is a well-formed key as a client sent it. It prints and logs as "[redacted]".
 type Credential struct {
 	key string // prefix, then 16 to 200 characters of A-Z a-z 0-9 _ -
@@ -43,34 +37,13 @@ func ParseAuthorization(values []string) (Credential, *Refusal) {
 	if len(token) > len(bearer) && token[len(bearer)] == ' ' && strings.EqualFold(token[:len(bearer)], bearer) {
 		token = strings.TrimLeft(token[len(bearer):], " ")
 	}
-	if isKey(token) {
+	if config.ValidKey(token) {
 		return Credential{token}, nil
 	}
 	return Credential{}, diagnose(values[0])
 }
 
 const bearer = "Bearer"
-
-// isKey says whether s is a whole key.
-func isKey(s string) bool {
-	if len(s) < len(config.KeyPrefix)+minKeyRest || len(s) > len(config.KeyPrefix)+maxKeyRest || s[:len(config.KeyPrefix)] != config.KeyPrefix {
-		return false
-	}
-	for i := len(config.KeyPrefix); i < len(s); i++ {
-		if !keyByte[s[i]] {
-			return false
-		}
-	}
-	return true
-}
-
-// keyByte marks the bytes that may follow the prefix.
-var keyByte = func() (t [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") {
-		t[c] = true
-	}
-	return t
-}()
 
 // diagnose says what is wrong with a value that holds no whole key.
 func diagnose(value string) *Refusal {
@@ -116,16 +89,15 @@ func diagnoseKey(token string) *Refusal {
 			return malformedPrefix
 		}
 	}
-	rest := token[len(prefix):]
-	for i := range min(len(rest), maxKeyRest) {
+	for i := len(prefix); i < min(len(token), config.MaxKeyLength); i++ {
 		switch {
-		case rest[i] == ',':
+		case token[i] == ',':
 			return malformedList
-		case !keyByte[rest[i]]:
+		case !config.ValidKeyByte(token[i]):
 			return malformedCharacter
 		}
 	}
-	if len(rest) > maxKeyRest {
+	if len(token) > config.MaxKeyLength {
 		return malformedLong
 	}
 	return malformedShort

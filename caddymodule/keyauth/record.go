@@ -45,7 +45,7 @@ type answer struct {
 
 // digest hashes the key. The copy keeps it on the stack.
 func (c Credential) digest() digest {
-	var text [len(config.KeyPrefix) + maxKeyRest]byte
+	var text [config.MaxKeyLength]byte
 	return sha256.Sum256(text[:copy(text[:], c.key)])
 }
 
@@ -104,7 +104,7 @@ func (a *Auth) logBadRecord(fields map[string]string, err error) {
 		return
 	}
 	id, hint := fields[store.KeyID], fields[store.KeyHint]
-	if !config.ValidID(id) || isKey(id) {
+	if !config.ValidID(id) || config.ValidKey(id) {
 		id = ""
 	}
 	if len(hint) > len(config.KeyPrefix)+8 {
