@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"math"
 	"sync/atomic"
 	"time"
 
@@ -14,9 +13,6 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
-
-// maxCacheTTL bounds how long a key is trusted without asking Redis again; customers are told that a revocation takes 60 seconds at most.
-const maxCacheTTL = 60 * time.Second
 
 var errInvalidPrefix = errors.New("it must not be empty and must hold neither braces nor spaces")
 
@@ -151,36 +147,16 @@ func (a *App) Cleanup() error {
 	return release()
 }
 
-// options turns the configuration into what package keyauth takes; the receiver may be nil.
+// options turns the configuration into what package keyauth takes, which judges it and has the defaults; the receiver may be nil.
 func (k *KeyOptions) options() (keyauth.Options, error) {
-	o := keyauth.Options{CacheSize: 100_000, CacheTTL: maxCacheTTL, UnknownKeyBurst: 100, UnknownKeyRate: 1}
 	if k == nil {
-		return o, nil
+		return keyauth.Options{}, nil
 	}
-	switch {
-	case k.CacheSize < 0:
-		return o, errors.New("cache_size must be positive")
-	case k.CacheTTL < 0 || time.Duration(k.CacheTTL) > maxCacheTTL:
-		return o, errors.New("cache_ttl must be positive and at most 60s: a revoked key must not work for longer, whatever fails")
-	case k.UnknownKeyBurst < 0:
-		return o, errors.New("unknown_key_burst must be positive")
-	case k.UnknownKeyRate < 0 || math.IsNaN(k.UnknownKeyRate) || math.IsInf(k.UnknownKeyRate, 0):
-		return o, errors.New("unknown_key_rate must be positive")
+	o := keyauth.Options{
+		CacheSize: k.CacheSize, CacheTTL: time.Duration(k.CacheTTL), UnknownKeyBurst: k.UnknownKeyBurst, UnknownKeyRate: k.UnknownKeyRate,
+		RequireChecksum: k.RequireChecksum,
 	}
-	if k.CacheSize != 0 {
-		o.CacheSize = k.CacheSize
-	}
-	if k.CacheTTL != 0 {
-		o.CacheTTL = time.Duration(k.CacheTTL)
-	}
-	if k.UnknownKeyBurst != 0 {
-		o.UnknownKeyBurst = k.UnknownKeyBurst
-	}
-	if k.UnknownKeyRate != 0 {
-		o.UnknownKeyRate = k.UnknownKeyRate
-	}
-	o.RequireChecksum = k.RequireChecksum
-	return o, nil
+	return o, o.Validate()
 }
 
 // appOf returns the app that ctx's configuration shares, made with its defaults where the configuration has none.

@@ -27,8 +27,7 @@ func BenchmarkAuth(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	options, _ := (*KeyOptions)(nil).options()
-	c, err := newCore(redisTarget{url: r.URL(), prefix: "tenzo:"}, &coreUser{log: slog.DiscardHandler, keys: options})
+	c, err := newCore(redisTarget{url: r.URL(), prefix: "tenzo:"}, &coreUser{log: slog.DiscardHandler})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -41,13 +41,13 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		RetryBackoff:        []time.Duration{0, 2 * time.Second, 4 * time.Second},
-		Timeout:             30 * time.Second,
+		Timeout:             attempt.MaxTimeout,
 		EndpointConcurrency: 32,
 		MaxInFlight:         4096,
 		MaxInFlightBytes:    256 << 20,
-		MaxPayload:          1 << 20,
-		DeadRetention:       30 * 24 * time.Hour,
-		DeadLimit:           1_000_000,
+		MaxPayload:          payload.DefaultMaxPayload,
+		DeadRetention:       queue.DefaultDeadRetention,
+		DeadLimit:           queue.DefaultDeadLimit,
 		GracePeriod:         35 * time.Second,
 	}
 }
@@ -67,7 +67,7 @@ func (o Options) Validate() error {
 		ok         bool
 		value, why any
 	}{
-		{"timeout", o.Timeout >= 100*time.Millisecond && o.Timeout <= 30*time.Second, o.Timeout, "between 100ms and 30s"},
+		{"timeout", o.Timeout >= 100*time.Millisecond && o.Timeout <= attempt.MaxTimeout, o.Timeout, "between 100ms and 30s"},
 		{"endpoint_concurrency", o.EndpointConcurrency >= 1, o.EndpointConcurrency, "at least 1"},
 		{"max_in_flight", o.MaxInFlight >= 2, o.MaxInFlight, "at least 2"},
 		{"max_payload", o.MaxPayload >= 1024, o.MaxPayload, "at least 1KiB"},

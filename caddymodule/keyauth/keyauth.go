@@ -30,22 +30,6 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// MaxCacheTTL is how long a record may be trusted at most (contract section 5).
-const MaxCacheTTL = 60 * time.Second
-
-// Options say how an Auth behaves. A zero value stands for the default that the contract names.
-type Options struct {
-	CacheSize       int           // how many good keys are held at most; 100,000
-	CacheTTL        time.Duration // how long a record is trusted; 60 s, and never more than MaxCacheTTL
-	UnknownKeyBurst int           // how many reads for one client may end in "unknown" before it is slowed down; 100
-	UnknownKeyRate  float64       // how many such reads a second it gets then; 1
-	RequireChecksum bool          // refuse a key with a wrong checksum without asking Redis
-
-	Logger   *slog.Logger     // slog.Default where nil
-	Metrics  *Metrics         // counts in a Metrics of its own where nil
-	ProvenAt func() time.Time // the follower's ProvenAt, for the staleness gauge; nil: never proven
-}
-
 // Record is what is known of a good key. It never changes.
 type Record struct {
 	KeyID string
@@ -96,39 +80,7 @@ type Auth struct {
 // maxRefused is how many refused keys are remembered.
 const maxRefused = 16384
 
-// settings is what may change while running.
-type settings struct {
-	cacheSize       int
-	ttl             time.Duration
-	unknownBurst    int
-	unknownRate     rate.Limit
-	requireChecksum bool
-}
-
-func settingsOf(o Options) *settings {
-	s := &settings{
-		cacheSize:       o.CacheSize,
-		ttl:             o.CacheTTL,
-		unknownBurst:    o.UnknownKeyBurst,
-		unknownRate:     rate.Limit(o.UnknownKeyRate),
-		requireChecksum: o.RequireChecksum,
-	}
-	if s.cacheSize <= 0 {
-		s.cacheSize = 100_000
-	}
-	if s.ttl <= 0 || s.ttl > MaxCacheTTL {
-		s.ttl = MaxCacheTTL
-	}
-	if s.unknownBurst <= 0 {
-		s.unknownBurst = 100
-	}
-	if s.unknownRate <= 0 {
-		s.unknownRate = 1
-	}
-	return s
-}
-
-// New returns an Auth over st. It never dials. Run must run for as long as requests come.
+// New returns an Auth over st, with options that Validate accepts. It never dials. Run must run for as long as requests come.
 func New(st *store.Store, o Options) *Auth {
 	a := newAuth(st, &redisCounts{client: st.Client(), names: st.Names()}, st.Names(), o, nil)
 	a.breakers.cluster = st.Cluster()

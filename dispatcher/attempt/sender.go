@@ -20,8 +20,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 )
 
-// DefaultTimeout bounds a whole attempt: resolving, connecting, sending, the answer and what is read of its body.
-const DefaultTimeout = 30 * time.Second
+// MaxTimeout bounds a whole attempt (contract section 6): resolving, connecting, sending, the answer and what is read of its body.
+const MaxTimeout = 30 * time.Second
 
 // Bounds of what is kept.
 const (
@@ -42,7 +42,7 @@ var (
 type Options struct {
 	Policy  *address.Policy // which addresses may be dialled; nil is the strictest
 	RootCAs *x509.CertPool  // nil: the system's
-	Timeout time.Duration   // of a whole attempt; 0: DefaultTimeout
+	Timeout time.Duration   // of a whole attempt; 0: MaxTimeout
 	Version string          // of this program, for User-Agent
 
 	// Resolve and Dial stand in for the network in tests; nil is the real one. Dial gets only allowed addresses.
@@ -86,7 +86,7 @@ func NewSender(o Options) *Sender {
 	s.base, s.stop = context.WithCancelCause(context.Background())
 	s.targets, _ = lru.New[place, *target](keptTargets) // fails for a size below 1 only
 	if s.o.Timeout == 0 {
-		s.o.Timeout = DefaultTimeout
+		s.o.Timeout = MaxTimeout
 	}
 	if s.o.Now == nil {
 		s.o.Now = time.Now

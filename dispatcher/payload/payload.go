@@ -16,7 +16,7 @@ const (
 	PayloadTooLarge = "payload_too_large"
 )
 
-// DefaultMaxPayload is the size in bytes above which a payload is not sent.
+// DefaultMaxPayload is the size in bytes above which a payload, as published, is not sent (contract section 7).
 const DefaultMaxPayload = 1 << 20
 
 // Error says why a payload is never sent. Neither part holds anything of the payload's content.

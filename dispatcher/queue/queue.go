@@ -8,13 +8,20 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
 
-// Options say what a Queue keeps and for how long; the zero value is the contract's defaults.
+// What a Queue keeps where its Options do not say (contract section 4).
+const (
+	DefaultDeadRetention = 30 * 24 * time.Hour
+	DefaultDeadLimit     = 1_000_000
+)
+
+// Options say what a Queue keeps and for how long.
 type Options struct {
-	MaxPayload    int           // bytes of a payload as published; larger ones are dead at once; 1 MiB where 0
-	DeadRetention time.Duration // how long dead events are kept; 30 days where 0
-	DeadLimit     int           // how many dead events are kept; a million where 0
+	MaxPayload    int           // bytes of a payload as published; larger ones are dead at once; payload.DefaultMaxPayload where 0
+	DeadRetention time.Duration // how long dead events are kept; DefaultDeadRetention where 0
+	DeadLimit     int           // how many dead events are kept; DefaultDeadLimit where 0
 	Logger        *slog.Logger  // slog.Default where nil
 }
 
@@ -29,13 +36,13 @@ type Queue struct {
 // New returns the queue of st. It dials nothing.
 func New(st *store.Store, o Options) *Queue {
 	if o.MaxPayload == 0 {
-		o.MaxPayload = 1 << 20
+		o.MaxPayload = payload.DefaultMaxPayload
 	}
 	if o.DeadRetention == 0 {
-		o.DeadRetention = 30 * 24 * time.Hour
+		o.DeadRetention = DefaultDeadRetention
 	}
 	if o.DeadLimit == 0 {
-		o.DeadLimit = 1_000_000
+		o.DeadLimit = DefaultDeadLimit
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
