@@ -91,10 +91,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	values := r.Header["Authorization"]
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	clientIP, _ := vars[caddyhttp.ClientIPVarKey].(string)
-	stripIdentity(r)
-	if !a.ForwardAuthorization {
-		delete(r.Header, "Authorization")
-	}
+	stripIdentity(r, !a.ForwardAuthorization)
 
 	verdict := a.auth.Authenticate(ctx, values, clientIP)
 	if verdict.Refusal != nil {

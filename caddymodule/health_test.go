@@ -63,6 +63,7 @@ http://%s {
 	r.Mark()
 	eventually("with the marker", http.StatusOK, false)
 	key := createKey(t, r, "acme")
+	awaitFollower(t) // which makes a key be read again whose making is announced
 	harness.Eventually(t, 10*time.Second, func() error {
 		if response, _ := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
 			return errors.New(response.Status)
@@ -74,4 +75,33 @@ http://%s {
 	if response, _ := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
 		t.Errorf("in an outage a key that is held: %s", response.Status)
 	}
+}
+
+// A stream of changes that cannot be followed is no reason to take a gateway away, but one to say so.
+func TestHealthNamesChangesNotFollowed(t *testing.T) {
+	r := startStore(t)
+	addr := harness.FreeAddr(t)
+	load(t, fmt.Sprintf("{\nadmin off\n}\nhttp://%s {\ntenzo_auth /v1\ntenzo_health\n}", addr))
+	c := client(t)
+	eventually := func(problem bool) {
+		t.Helper()
+		harness.Eventually(t, 20*time.Second, func() error {
+			var v readiness
+			response, body := get(t, c, "http://"+addr+"/readyz", "")
+			if err := json.Unmarshal([]byte(body), &v); err != nil {
+				return err
+			}
+			if response.StatusCode != http.StatusOK || (v.Problems["changes"] != "") != problem || v.Problems["redis"] != "" {
+				return fmt.Errorf("%s %s", response.Status, body)
+			}
+			return nil
+		})
+	}
+	eventually(false)
+	client := r.Client(t)
+	client.Del(t.Context(), "tenzo:changes")
+	client.Set(t.Context(), "tenzo:changes", "no stream", 0)
+	eventually(true)
+	client.Del(t.Context(), "tenzo:changes")
+	eventually(false)
 }

@@ -39,19 +39,22 @@ func isIdentity(name string) bool {
 }
 
 // stripIdentity removes every identity that the client claims: headers, trailers announced, trailers that show only at the end of the
-// body, and the words in Connection that would make a proxy after us remove what we set.
-func stripIdentity(r *http.Request) {
-	removeIdentity(r.Header)
+// body, and the words in Connection that would make a proxy after us remove what we set. With credentials it removes Authorization, too.
+func stripIdentity(r *http.Request, credentials bool) {
+	removeIdentity(r.Header, credentials)
 	if _, ok := r.Header["Connection"]; ok {
 		stripConnection(r.Header)
 	}
-	removeIdentity(r.Trailer)
+	removeIdentity(r.Trailer, credentials)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &trailerFilter{ReadCloser: r.Body, request: r}
+		r.Body = &trailerFilter{ReadCloser: r.Body, request: r, credentials: credentials}
 	}
 }
 
-func removeIdentity(h http.Header) {
+func removeIdentity(h http.Header, credentials bool) {
+	if credentials {
+		delete(h, "Authorization")
+	}
 	for name := range h {
 		if isIdentity(name) {
 			delete(h, name)
@@ -85,17 +88,18 @@ func stripConnection(h http.Header) {
 	h["Connection"] = kept
 }
 
-// trailerFilter removes identity from a request's trailers when they have arrived: the server adds them, announced or not, in the Read that
-// returns io.EOF, and whoever forwards them looks after that.
+// trailerFilter removes from a request's trailers what stripIdentity removes, when they have arrived: the server adds them, announced or
+// not, in the Read that returns io.EOF, and whoever forwards them looks after that.
 type trailerFilter struct {
 	io.ReadCloser
-	request *http.Request
+	request     *http.Request
+	credentials bool
 }
 
 func (f *trailerFilter) Read(p []byte) (int, error) {
 	n, err := f.ReadCloser.Read(p)
 	if err == io.EOF {
-		removeIdentity(f.request.Trailer)
+		removeIdentity(f.request.Trailer, f.credentials)
 	}
 	return n, err
 }

@@ -28,6 +28,8 @@ var forgeries = []struct {
 	{"announced trailer", []string{"Trailer: X-Tenzo-Org-Id", "Transfer-Encoding: chunked", "", "3", "abc", "0", "X-Tenzo-Org-Id: evil", ""}},
 	{"unannounced trailer", []string{"Transfer-Encoding: chunked", "", "3", "abc", "0", "X-Tenzo-Org-Id: evil", ""}},
 	{"unannounced beside an announced one", []string{"Trailer: X-Checksum", "Transfer-Encoding: chunked", "", "3", "abc", "0", "X-Checksum: 1", "x-tenzo-org-id: evil", "X-Tenzo-Key-Id: evil", ""}},
+	{"credentials as a trailer", []string{"Trailer: Authorization", "Transfer-Encoding: chunked", "", "3", "abc", "0", "Authorization: Bearer other", ""}},
+	{"credentials as a trailer, unannounced", []string{"Transfer-Encoding: chunked", "", "3", "abc", "0", "Authorization: Bearer other", ""}},
 	{"unannounced, empty body", []string{"Trailer: X-Checksum", "Transfer-Encoding: chunked", "", "0", "X-Checksum: 1", "X-Tenzo-Org-Id: evil", ""}},
 }
 

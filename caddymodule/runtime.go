@@ -42,6 +42,7 @@ func (t redisTarget) key() [sha256.Size]byte {
 // core is all that outlives a configuration: the connection to one Redis, what is remembered of it, and what is not written to it yet.
 type core struct {
 	target   redisTarget
+	made     time.Time
 	log      *reloadableLog
 	logger   *slog.Logger // writes to log
 	store    *store.Store
@@ -81,6 +82,7 @@ func newCore(t redisTarget, first *coreUser) (*core, error) {
 	}
 	c := &core{
 		target:   t,
+		made:     time.Now(),
 		log:      log,
 		logger:   logger,
 		store:    st,
@@ -179,9 +181,9 @@ func (c *core) end() error {
 	if started {
 		c.cancel()
 		c.loops.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
-		defer cancel()
-		c.auth.Stop(ctx)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	c.auth.Stop(ctx) // also of a core that never began, which the metrics must forget
 	return c.store.Close()
 }

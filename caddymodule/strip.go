@@ -30,6 +30,6 @@ func (*Strip) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (*Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	stripIdentity(r)
+	stripIdentity(r, false)
 	return next.ServeHTTP(w, r)
 }

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -46,7 +47,7 @@ func (h *health) say(level slog.Level, msg string, args ...any) {
 		h.suppressed = 0
 	}
 	h.mu.Unlock()
-	h.logger.Log(nil, level, msg, args...) //nolint:staticcheck // no context is at hand, and no handler needs one
+	h.logger.Log(context.Background(), level, msg, args...)
 }
 
 // store notes how a heartbeat went.

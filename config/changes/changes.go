@@ -61,6 +61,7 @@ type Follower struct {
 	after     string // where to read on: P, or 0-0
 	contact   bool   // a position was taken, so that there is something to catch up from
 	connected bool   // the last turn was answered
+	failing   bool   // the last turn failed, which was logged
 	badLog    time.Time
 }
 
@@ -103,16 +104,19 @@ func (f *Follower) Run(ctx context.Context) {
 		}
 		if err == nil {
 			if !f.connected {
-				f.connected = true
+				f.connected, f.failing = true, false
 				f.logger.Info("following changes of keys and webhooks")
 			}
 			backoff = minBackoff
 			continue
 		}
-		if f.connected {
-			f.connected = false
+		switch {
+		case f.connected:
 			f.logger.Warn("lost the stream of changes; what is missed is caught up, and until then entries are trusted for 60 s at most", "error", err)
+		case !f.failing:
+			f.logger.Warn("changes of keys and webhooks cannot be followed yet; entries are trusted for 60 s at most", "error", err)
 		}
+		f.connected, f.failing = false, true
 		// Half of it at random: many processes lose the same Redis at the same moment.
 		pause := time.NewTimer(backoff/2 + rand.N(backoff/2))
 		select {
