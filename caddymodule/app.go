@@ -100,6 +100,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.api, a.tester, err = newAPI(c, a.deliver); err != nil {
 		return err
 	}
+	if a.deliver != nil {
+		if err := windUpEarly(ctx, &a.dispatcher); err != nil {
+			return err
+		}
+	}
 	return registerMetrics(ctx.GetMetricsRegistry(), a.Webhooks != nil)
 }
 

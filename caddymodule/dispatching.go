@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
@@ -71,6 +73,29 @@ func startDispatcher(t redisTarget, o dispatcher.Options) (*runningDispatcher, e
 		d.Run(context.Background()) // ends by Shutdown
 	}()
 	return r, nil
+}
+
+// windUpEarly makes a dispatcher read nothing new from the moment the process begins to stop. Its app may be the last that is stopped:
+// Caddy takes them one after the other, in no particular order, and the HTTP server takes its own grace period.
+func windUpEarly(ctx caddy.Context, d *atomic.Pointer[dispatcher.Dispatcher]) error {
+	app, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting the events app: %w", err)
+	}
+	return app.(*caddyevents.App).On("stopping", whenStopping(func() {
+		if running := d.Load(); running != nil && caddy.Exiting() {
+			running.WindUp()
+		}
+	}))
+}
+
+// whenStopping handles an event that says no more than its name.
+type whenStopping func()
+
+// Handle implements caddyevents.Handler.
+func (f whenStopping) Handle(context.Context, caddy.Event) error {
+	f()
+	return nil
 }
 
 // Destruct ends a dispatcher that no configuration wants any more, within its grace period: while the process exits before returning,

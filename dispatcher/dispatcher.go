@@ -97,7 +97,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	if d.follower != nil {
 		defer d.follower.Subscribe(d.settings)()
 	}
-	unhook := context.AfterFunc(ctx, d.windUp)
+	unhook := context.AfterFunc(ctx, d.WindUp)
 	defer unhook()
 	keeping, stopKeeping := context.WithCancel(context.Background())
 	var keeper sync.WaitGroup
@@ -123,8 +123,8 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	}
 }
 
-// windUp begins the end: nothing new is read, and the grace period runs.
-func (d *Dispatcher) windUp() {
+// WindUp begins the end and does not wait for it: nothing new is read, and the grace period runs. Again it does nothing.
+func (d *Dispatcher) WindUp() {
 	d.stopOnce.Do(func() {
 		d.health.stop()
 		time.AfterFunc(d.options.GracePeriod, d.endGrace)
@@ -136,7 +136,7 @@ func (d *Dispatcher) windUp() {
 // returns when Run is about to. The error says that Redis could not be told; then others take over within 15 s. Call it only where Run
 // was called.
 func (d *Dispatcher) Shutdown(ctx context.Context) error {
-	d.windUp()
+	d.WindUp()
 	defer context.AfterFunc(ctx, d.endGrace)()
 	<-d.done
 	return d.result

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -126,5 +127,60 @@ func TestFrozenDispatcher(t *testing.T) {
 	frozen.Terminate()
 	if status := frozen.Wait(50 * time.Second); status != 0 {
 		t.Errorf("the dispatcher ended with status %d", status)
+	}
+}
+
+// A gateway that is told to stop while a request is under way takes no event from that moment on, however long the request takes: what
+// would hold events is gone before the request has ended.
+func TestStoppingGatewayTakesNoEvents(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t, harness.ReceiverOptions{})
+	h.hook("acme", "")
+	k := newKey(t, h.rdb, "acme")
+	upstream := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true, Answer: harness.Always(harness.Answer{Hang: true})})
+	g := startGateway(t, site{
+		redis: h.redis.URL(), handler: "reverse_proxy " + upstream.Addr(), tenzo: "webhooks {\nallow_networks 127.0.0.0/8\nca_file " + h.receiver.CAFile() + "\n}",
+	})
+	leases := func() int {
+		n := 0
+		keys := h.rdb.Scan(t.Context(), 0, "{tenzo:events}:lease:*", 1000).Iterator()
+		for keys.Next(t.Context()) {
+			n++
+		}
+		must(t, keys.Err())
+		return n
+	}
+	h.interview("acme", "before")
+	h.receiver.Wait(1, 10*time.Second)
+	if n := leases(); n != 1 {
+		t.Fatalf("%d leases, want the gateway's", n)
+	}
+	answered := make(chan error, 1)
+	held := request(t, "GET", g.url())
+	held.Header.Set("Authorization", "Bearer "+k.secret)
+	go func() {
+		_, err := do(plain, held)
+		answered <- err
+	}()
+	upstream.Wait(1, 10*time.Second)
+	g.Terminate()
+	harness.Eventually(t, 3*time.Second, func() error { // the gateway's grace period for requests is 5 s
+		if n := leases(); n != 0 {
+			return fmt.Errorf("%d leases", n)
+		}
+		return nil
+	})
+	select {
+	case err := <-answered:
+		t.Errorf("the request had ended before: %v", err)
+	default:
+	}
+	h.interview("acme", "after")
+	if status := g.Wait(30 * time.Second); status != 0 {
+		t.Errorf("the gateway ended with status %d", status)
+	}
+	<-answered
+	if n := h.receiver.Count(); n != 1 {
+		t.Errorf("%d deliveries, want that of the event before the stop", n)
 	}
 }
