@@ -77,6 +77,11 @@ func (f *fakeRedis) ReadHashes(ctx context.Context, keys ...string) []store.Hash
 	f.mu.Unlock()
 	if gate != nil {
 		gate(ctx, keys)
+		for i := range out {
+			if err := ctx.Err(); err != nil {
+				out[i] = store.Hash{Err: err}
+			}
+		}
 	}
 	return out
 }

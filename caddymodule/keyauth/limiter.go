@@ -99,9 +99,10 @@ func (l *limiter) enter(ctx context.Context, clientIP string, s *settings) (*tic
 	return t.wait(ctx)
 }
 
-// wait waits until the request is called.
+// wait waits until the request is called, and as long as a read still makes sense before ctx ends.
 func (t *ticket) wait(ctx context.Context) (*ticket, *Refusal) {
-	timer := time.NewTimer(laneTime)
+	deadline, _ := ctx.Deadline()
+	timer := time.NewTimer(time.Until(deadline) - leastTime)
 	defer timer.Stop()
 	var read, called bool
 	select {

@@ -124,6 +124,32 @@ func TestLaneBehindAHangingRedis(t *testing.T) {
 	})
 }
 
+// Redis stands still for half a second while a client has more first uses of good keys under way than it may have reads: nobody is refused.
+func TestLaneBehindASlowRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(Options{UnknownKeyBurst: 10})
+		for i := range 30 {
+			f.redis.set(testKey(fmt.Sprint(i)), goodFields(fmt.Sprint(i)))
+		}
+		still := time.Now().Add(500 * time.Millisecond)
+		f.redis.gate = func(ctx context.Context, _ []string) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(still)):
+			}
+		}
+		var all sync.WaitGroup
+		for i := range 30 {
+			all.Go(func() {
+				if verdict := f.ask(testKey(fmt.Sprint(i))); !strings.HasPrefix(verdict, "allowed") {
+					t.Errorf("the verdict is %s", verdict)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
 func TestBucketOf(t *testing.T) {
 	for text, bucket := range map[string]string{
 		"192.0.2.1":             "192.0.2.1/32",

@@ -12,12 +12,13 @@ import (
 
 // This file takes a request to its verdict: the short way through the cache, and the long way through Redis.
 
-// Invariant 6: all waits of one request end requestTime after the first began. Of that, what comes before a read may take so much that the
-// read still has readTime.
+// Invariant 6: all waits of one request end requestTime after the first began. Of that, the waits for a place (among the client's reads, then
+// among the process's) may take so much that the read still has leastTime. A read that had readTime and failed says that Redis is away; one
+// that had less says nothing.
 const (
 	requestTime = 900 * time.Millisecond
 	readTime    = 400 * time.Millisecond
-	laneTime    = 250 * time.Millisecond // for a place among the client's own reads; that among the process's takes the rest
+	leastTime   = 100 * time.Millisecond
 )
 
 // refusedFor is how long a refused key is remembered (contract section 5).
@@ -170,7 +171,7 @@ func (a *Auth) fly(ctx context.Context, d *digest, name string, f *flight) (ans 
 	deadline, _ := ctx.Deadline()
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
-	place := time.NewTimer(time.Until(deadline) - readTime)
+	place := time.NewTimer(time.Until(deadline) - leastTime)
 	defer place.Stop()
 	select {
 	case a.places <- struct{}{}:
@@ -179,12 +180,15 @@ func (a *Auth) fly(ctx context.Context, d *digest, name string, f *flight) (ans 
 		return ans
 	}
 	before := a.clock.now()
+	telling := time.Until(deadline) >= readTime
 	h := a.reader.ReadHashes(ctx, name)[0]
 	if unanswered(h.Err) && time.Until(deadline) > readTime {
 		// A connection that broke while it lay idle says nothing about the next one.
 		h = a.reader.ReadHashes(ctx, name)[0]
 	}
-	a.breakers.note(name, unanswered(h.Err), a.clock.now())
+	if !unanswered(h.Err) || telling {
+		a.breakers.note(name, unanswered(h.Err), a.clock.now())
+	}
 	return a.judge(*d, h, before, f.epoch)
 }
 
