@@ -2,6 +2,7 @@ package keyauth
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -115,6 +116,9 @@ func (u *usage) sendBatch(ctx context.Context, batch []*counter, free bool, left
 		c := batch[i]
 		if err != nil {
 			*left = append(*left, c)
+			if !unanswered(err) { // so it is about this key, or about all of them
+				err = fmt.Errorf("counting the use of key %s: %w", c.id, err)
+			}
 			if failure == nil || unanswered(err) {
 				failure = err
 			}
@@ -134,23 +138,28 @@ func (u *usage) sendBatch(ctx context.Context, batch []*counter, free bool, left
 
 // report counts a flush and writes a line when it begins or ends to fail.
 func (u *usage) report(failure error) {
+	before := u.trouble
+	switch {
+	case failure == nil:
+		u.trouble = ""
+	case unanswered(failure):
+		u.trouble = "usage counts do not reach redis; they wait in memory"
+	case redis.HasErrorPrefix(failure, "OOM"):
+		u.trouble = "redis is full (maxmemory); usage counts wait in memory"
+	default:
+		u.trouble = "redis does not take some usage counts; they wait in memory"
+	}
 	if failure == nil {
 		u.metrics.flushes[flushOK].Add(1)
-		if u.failing {
+		if before != "" {
 			u.logger.Info("usage counts reach redis again")
 		}
-		u.failing = false
 		return
 	}
 	u.metrics.flushes[flushFailed].Add(1)
-	if !u.failing {
-		if redis.HasErrorPrefix(failure, "OOM") {
-			u.logger.Warn("redis is full (maxmemory); usage counts wait in memory", "error", failure, "pending", u.pending())
-		} else {
-			u.logger.Warn("usage counts do not reach redis; they wait in memory", "error", failure, "pending", u.pending())
-		}
+	if u.trouble != before {
+		u.logger.Warn(u.trouble, "error", failure, "pending", u.pending())
 	}
-	u.failing = true
 }
 
 // fold removes the fields of retired counters. What fails is tried again by the next flush; what was never removed is folded away by others.

@@ -480,3 +480,27 @@ func tryAll(t *testing.T, c redis.Cmdable, p *process) {
 	want(t, "private fields", len(private), 0)
 	p.end()
 }
+
+// A usage record of another type is named, and no other key's counts suffer; what went wrong before or goes wrong after is told apart.
+func TestRedisUsageOfAnotherType(t *testing.T) {
+	r := marked(t)
+	c := r.Client(t)
+	p := startOn(t, r.URL(), Options{})
+	bad, good := p.create(t), p.create(t)
+	if err := c.Set(t.Context(), names.Usage(bad.ID), "no hash", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	p.useAll(t, bad, 2)
+	p.useAll(t, good, 3)
+	awaitCount(t, c, good.ID, "3")
+	harness.Eventually(t, 5*time.Second, func() error {
+		if log := p.log.String(); !strings.Contains(log, "does not take some usage counts") || !strings.Contains(log, bad.ID) {
+			return fmt.Errorf("logged %s", log)
+		}
+		return nil
+	})
+	if err := c.Del(t.Context(), names.Usage(bad.ID)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	awaitCount(t, c, bad.ID, "2")
+}

@@ -75,7 +75,7 @@ type usage struct {
 	round    uint64      // counts the resends
 	resentAt time.Duration
 	folding  []*counter // retired counters all of which is in Redis, whose fields are to be removed
-	failing  bool       // the last flush failed, and a line said so
+	trouble  string     // what was said of the last flush; empty where it went well
 }
 
 func newUsage(c counts, logger *slog.Logger, m *Metrics) *usage {
