@@ -194,7 +194,7 @@ func TestListAndRevoke(t *testing.T) {
 	eval[bool](b, revoke+".click(), true")
 	b.click("button", "Revoke key")
 	b.rowShows("Development", "Revoked")
-	b.see("Key revoked.")
+	b.see("Key “Development” revoked.")
 	if got := b.row("Development"); strings.Contains(got, "Revoke ") || strings.HasSuffix(got, "Revoke") {
 		t.Errorf("a revoked key can be revoked: %q", got)
 	}

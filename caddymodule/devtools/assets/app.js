@@ -1,10 +1,10 @@
 // Developer Tools: which of its two pages shows, and when it is fresh.
 
+import { held, startDialogs } from "./dialog.js";
 import { $, show } from "./dom.js";
 import { refreshEvents, startEvents } from "./events.js";
 import { startHints } from "./hint.js";
 import { startKeys } from "./keys.js";
-import { startDialogs } from "./ui.js";
 import { startVerify } from "./verify.js";
 import { load as loadWebhook, startWebhook } from "./webhook.js";
 
@@ -38,7 +38,9 @@ function enter(name) {
     else tab.removeAttribute("aria-current");
   }
   document.title = `${views[name].title} · Developer Tools`;
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const dialog of document.querySelectorAll("dialog[open]")) {
+    if (!held(dialog)) dialog.close();
+  }
   views[name].enter();
 }
 

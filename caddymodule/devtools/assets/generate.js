@@ -2,14 +2,25 @@
 // not in storage, not in the history. Closing the dialog, or leaving the page, empties that element.
 
 import { call } from "./api.js";
+import { closable, disable, hold } from "./dialog.js";
 import { $, fieldError, message, setText, show, zone } from "./dom.js";
-import { busy, closeOnBackdrop, copied, copy } from "./ui.js";
+import { wrongName } from "./name.js";
+import { busy, copied, copy } from "./ui.js";
 
 const dialog = $("generate-dialog");
 const form = $("generate-form");
 const nameInput = $("key-name");
 const dateInput = $("key-expires");
 const inputs = { name: nameInput, expires_at: dateInput };
+const lastDay = "9999-12-30"; // the API's times end with the year 9999 in UTC, wherever the reader is
+
+// What the API refuses although check did not, by the field, in the reader's words.
+const words = {
+  name: "A name cannot hold one of these characters. Use letters, digits and simple symbols.",
+  expires_at: "This day cannot be chosen: it is past, or too far away.",
+};
+
+let making = false; // a key is being made: its answer is shown whatever happens meanwhile
 
 function forget() {
   setText($("generated-key"), "");
@@ -17,20 +28,23 @@ function forget() {
   setText($("generated-label"), "");
 }
 
-// step shows the form, or the key that was made.
+// step shows the form, or the key that was made: a stray Escape must not lose that one; Done closes.
 function step(made) {
   show(form, !made);
   show($("generated"), made);
   dialog.setAttribute("aria-labelledby", made ? "generated-title" : "generate-title");
-  dialog.setAttribute("closedby", made ? "none" : "closerequest");
+  hold(dialog, made);
 }
 
 function open() {
-  form.reset();
-  forget();
-  clear();
-  step(false);
-  dateInput.min = localDay(new Date());
+  if (!making) {
+    form.reset();
+    forget();
+    clear();
+    step(false);
+    dateInput.min = localDay(new Date());
+    dateInput.max = lastDay;
+  }
   dialog.showModal();
   nameInput.focus();
 }
@@ -55,8 +69,9 @@ function endOfDay(day) {
 // check says what is wrong with the form next to the fields, and returns whether nothing is.
 function check() {
   clear();
-  if (!nameInput.value.trim()) fieldError(nameInput, "Give your key a name.");
-  if (dateInput.validity.badInput) fieldError(dateInput, "Enter a whole date, or leave it empty.");
+  fieldError(nameInput, wrongName(nameInput.value.trim()));
+  if (dateInput.validity.rangeOverflow) fieldError(dateInput, "Choose an earlier day, or leave the date empty: the key then does not expire.");
+  else if (dateInput.validity.badInput) fieldError(dateInput, "Enter a whole date, or leave it empty.");
   else if (dateInput.value && endOfDay(dateInput.value) <= Date.now()) fieldError(dateInput, "Choose today or a later day.");
   const wrong = form.querySelector("[aria-invalid]");
   if (wrong) wrong.focus();
@@ -65,35 +80,49 @@ function check() {
 
 async function generate(refresh) {
   const wish = { name: nameInput.value.trim(), expires_at: dateInput.value ? endOfDay(dateInput.value).toISOString() : null };
+  wait(true);
   try {
-    showKey(await call("POST", "keys", wish));
-    refresh();
+    const made = await call("POST", "keys", wish);
+    wait(false);
+    showKey(made);
   } catch (problem) {
+    wait(false);
     const input = inputs[problem.field];
     if (input) {
-      fieldError(input, problem.message);
+      fieldError(input, words[problem.field]);
       input.focus();
     } else {
       message($("generate-error"), problem.message);
     }
   }
+  refresh(); // also where no answer came: the key may have been made
+}
+
+// wait keeps the dialog open while a key is being made: there would be no other place to show it.
+function wait(going) {
+  making = going;
+  hold(dialog, going);
+  disable($("generate-cancel"), going);
 }
 
 function showKey(made) {
-  if (!dialog.open) return; // it was closed while the key was being made: the list shows it, to be revoked
   setText($("generated-label"), made.name);
   setText($("generated-key"), made.key);
   step(true);
+  if (!dialog.open) dialog.showModal(); // the page was left meanwhile, and has come back
   $("generated-copy").focus();
 }
 
 export function startGenerate(refresh) {
   setText($("key-expires-hint"), `The key works until 23:59:59 of that day in your time zone (${zone}). Without a date it does not expire.`);
   $("generate").addEventListener("click", open);
-  $("generate-cancel").addEventListener("click", () => dialog.close());
   $("generated-done").addEventListener("click", () => {
     forget(); // at once: the event of closing comes later
     dialog.close();
+  });
+  form.addEventListener("input", (event) => {
+    fieldError(event.target, "");
+    message($("generate-error"), "");
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -105,11 +134,8 @@ export function startGenerate(refresh) {
     if (worked) copied($("generated-copy"));
     setText($("generated-status"), worked ? "Copied. Store it in a secure location." : "Your browser does not allow copying here. Select the key and copy it yourself.");
   });
-  closeOnBackdrop(form.closest("dialog"), () => !form.hidden);
-  dialog.addEventListener("cancel", (event) => {
-    if (form.hidden) event.preventDefault(); // a stray Escape must not lose the key; Done closes
-  });
-  dialog.addEventListener("close", forget);
+  closable(dialog, $("generate-cancel"));
+  dialog.addEventListener("close", () => { if (!dialog.open) forget(); }); // the event comes later than the closing
   window.addEventListener("pagehide", () => {
     forget();
     dialog.close();

@@ -1,10 +1,10 @@
 // The page API Keys: the list, and revoking.
 
 import { call } from "./api.js";
+import { confirm } from "./dialog.js";
 import { $, badge, h, number, when } from "./dom.js";
 import { startGenerate } from "./generate.js";
 import { makeList } from "./list.js";
-import { confirm } from "./ui.js";
 
 const soon = 7 * 24 * 3600 * 1000; // ms before its expiry when a key is said to expire soon
 
@@ -73,7 +73,8 @@ function revoke(key) {
     title: `Revoke “${key.name}”?`,
     text: "This is final: a revoked key cannot be reactivated, you will need to generate a new one. Requests that use it will be refused. Revocation may take up to 60 seconds to fully propagate.",
     ok: "Revoke key",
-    done: "Key revoked. It may take up to 60 seconds to stop working everywhere.",
+    doing: "Revoking…",
+    done: `Key “${key.name}” revoked. It may take up to 60 seconds to stop working everywhere.`,
     after: $("keys-title"),
     action: async () => {
       await call("DELETE", `keys/${encodeURIComponent(key.id)}`);

@@ -1,6 +1,6 @@
-// What several parts of the page share: saying that something happened, copying, and asking before something is final.
+// What several parts of the page share: saying that something happened, copying, and what stands where a list does not.
 
-import { $, h, icon, message, setText } from "./dom.js";
+import { $, h, icon } from "./dom.js";
 
 const toastBox = $("toast");
 let toastTimer = 0;
@@ -45,54 +45,6 @@ export async function busy(button, work) {
     button.removeAttribute("aria-disabled");
     button.classList.remove("busy");
   }
-}
-
-// closeOnBackdrop closes a dialog where a press began and ended outside it, while it may be closed so.
-export function closeOnBackdrop(dialog, may = () => true) {
-  let began = false;
-  const outside = (event) => {
-    const r = dialog.getBoundingClientRect();
-    return event.target === dialog && (event.clientX < r.left || event.clientX > r.right || event.clientY < r.top || event.clientY > r.bottom);
-  };
-  dialog.addEventListener("pointerdown", (event) => { began = outside(event); });
-  dialog.addEventListener("click", (event) => { if (began && outside(event) && may()) dialog.close(); });
-}
-
-const dialog = $("confirm");
-let work = null;
-
-// confirm asks before something is final, and does it while the dialog is open, so that what goes wrong is said there. Focus is on
-// Cancel at first; once it is done, `done` says so, and the focus is on `after`, since the button that asked may be gone.
-export function confirm({ title, text, ok, action, done, after }) {
-  setText($("confirm-title"), title);
-  setText($("confirm-text"), text);
-  setText($("confirm-ok"), ok);
-  message($("confirm-error"), "");
-  work = async () => {
-    await action();
-    dialog.close();
-    after.focus();
-    toast(done); // not before: what stands outside an open dialog is not announced
-  };
-  dialog.showModal();
-  $("confirm-cancel").focus();
-}
-
-export function startDialogs() {
-  closeOnBackdrop(dialog);
-  $("confirm-cancel").addEventListener("click", () => dialog.close());
-  dialog.querySelector("form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    busy($("confirm-ok"), async () => {
-      message($("confirm-error"), "");
-      try {
-        await work();
-      } catch (problem) {
-        message($("confirm-error"), problem.message);
-      }
-    });
-  });
-  dialog.addEventListener("close", () => { work = null; });
 }
 
 // What stands in a box instead of a list: that it loads, that there is nothing, or what went wrong.

@@ -1,8 +1,9 @@
 // The form of the page Webhooks. The secret goes one way: the page shows one only while it has not been saved.
 
 import { call, get } from "./api.js";
+import { confirm } from "./dialog.js";
 import { $, fieldError, message, setText, show } from "./dom.js";
-import { busy, confirm, copied, copy, failed, loading, toast } from "./ui.js";
+import { busy, copied, copy, failed, loading, toast } from "./ui.js";
 
 const form = $("webhook-form");
 const url = $("url");
@@ -137,6 +138,7 @@ export function startWebhook(changed) {
     title: "Delete the webhook configuration?",
     text: "The URL and the secret are removed for good, and events that occur from now on are not delivered. To pause delivery only, switch it off instead.",
     ok: "Delete webhook",
+    doing: "Deleting…",
     done: "Webhook configuration deleted.",
     after: $("webhooks-title"),
     action: async () => {
