@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/devtools"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -66,4 +69,40 @@ func TestSignedOut(t *testing.T) {
 	if n := login.Count(); n != 0 {
 		t.Errorf("the page to sign in was asked for %d times", n)
 	}
+}
+
+// Where the site says 403 to a session that has ended, or gives no organization any more, the words are for people: in lists, where it
+// began while the page was open, and where something is to be changed.
+func TestNoOrganizationAnyMore(t *testing.T) {
+	s := newSite(t, nil)
+	s.key("Production Integration", nil, 0, time.Time{})
+	s.webhook("https://one.example/hook", "", true)
+	s.bury("note.finalized", "note-1", queue.ReasonRetriesExhausted, 4, 500, "")
+	b := newTab(t, 1280)
+	b.expect("403")
+	const words = "You are not signed in any more, or may not do this. Reload the page and sign in again."
+	b.open(s.URL + "/#webhooks")
+	b.see("note-1")
+	b.click("link", "API Keys")
+	b.rowShows("Production Integration", "Active")
+	b.pressRevoke("Production Integration")
+	s.stand(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { s.Handler.Serve(w, r, devtools.Caller{}) })
+	b.click("button", "Revoke key")
+	b.await("document.querySelector('#confirm-error').innerText === " + quote(words))
+	b.click("button", "Cancel")
+	b.see("Not up to date: " + words)
+	b.click("button", "Generate New Key")
+	b.fill("textbox", "Key name", "x")
+	b.press(kb.Enter)
+	b.await("document.querySelector('#generate-error').innerText === " + quote(words))
+	b.click("button", "Cancel")
+	b.click("link", "Webhooks")
+	b.fill("textbox", "Webhook URL", "https://two.example/hook")
+	b.click("button", "Save Configuration")
+	b.await("document.querySelector('#form-error').innerText === " + quote(words))
+	b.click("button", "Redeliver")
+	b.await("document.querySelector('#toast').innerText === " + quote(words))
+	b.click("button", "Send test event")
+	b.await("document.querySelector('#test-result').innerText.includes(" + quote(words) + ")")
+	b.gone("organization.")
 }

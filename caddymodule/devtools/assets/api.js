@@ -3,12 +3,16 @@
 // Problem is an error as the API words it, or as this page does where no such answer came.
 export class Problem extends Error {
   constructor(status, { code = "", detail = "", field = "" } = {}) {
-    super(status < 500 && detail ? detail : wordsFor(status)); // what is wrong with the server is the operator's business
+    super(detail && worded(status) ? detail : wordsFor(status));
     this.status = status;
     this.code = code;
     this.field = field;
   }
 }
+
+// worded says whether the API's own words are for the reader. What is wrong with the server is the operator's business, and who the caller
+// is was decided before this page.
+const worded = (status) => status < 500 && status !== 401 && status !== 403;
 
 function wordsFor(status) {
   if (status === 0) return "The server could not be reached. Check your connection and try again.";
