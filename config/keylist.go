@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -32,7 +33,7 @@ func parseKeyCursor(s string) (keyCursor, error) {
 	}
 	score, hash, found := strings.Cut(string(b), " ")
 	n, err := strconv.ParseFloat(score, 64)
-	if err != nil || !found || hash == "" {
+	if err != nil || math.IsNaN(n) || !found || hash == "" {
 		return keyCursor{}, ErrInvalidCursor
 	}
 	return keyCursor{score: n, hash: hash}, nil

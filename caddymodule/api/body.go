@@ -54,8 +54,26 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, v any) error 
 	if err != nil || media != "application/json" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
 		return &config.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "the body must be sent with Content-Type: application/json"}
 	}
-	if err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, limit), v, json.RejectUnknownMembers(true)); err != nil {
+	if err := decodeObject(jsontext.NewDecoder(http.MaxBytesReader(w, r.Body, limit)), v); err != nil {
 		return bodyError(err)
+	}
+	return nil
+}
+
+var errNoObject = errors.New("no JSON object")
+
+// decodeObject reads one JSON object and nothing after it. Without a look at what it is, null would count as an empty one.
+func decodeObject(dec *jsontext.Decoder, v any) error {
+	if kind := dec.PeekKind(); kind != '{' && kind != jsontext.KindInvalid {
+		return errNoObject
+	}
+	if err := json.UnmarshalDecode(dec, v, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); err == nil {
+		return errNoObject
+	} else if err != io.EOF {
+		return err
 	}
 	return nil
 }
@@ -78,11 +96,10 @@ func bodyError(err error) error {
 		return bad("unknown_member", field, "there is no member of this name here")
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
 		return bad("duplicate_member", fieldOf(syntax.JSONPointer), "a member stands twice in one object")
+	case errors.Is(err, errNoObject):
+		return bad("invalid_json", "", "the body must be one JSON object")
 	case errors.As(err, &semantic):
 		field := fieldOf(semantic.JSONPointer)
-		if field == "" {
-			return bad("invalid_json", "", "the body must be a JSON object")
-		}
 		return config.Invalid(field, "invalid_type", field+" has another JSON type than it should")
 	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return bad("invalid_json", "", "the body is empty")

@@ -104,7 +104,9 @@ func TestPaging(t *testing.T) {
 		for _, limit := range []string{"0", "-1", "1001", "x", "", "1e2", "99999999999999999999"} {
 			e.refused(http.StatusBadRequest, "invalid_limit", "limit", "GET", path+"?limit="+limit, "")
 		}
-		e.refused(http.StatusBadRequest, "invalid_cursor", "cursor", "GET", path+"?cursor=nonsense~%00", "")
+		for _, cursor := range []string{"nonsense~%00", "bmFuIHg" /* nan x */} {
+			e.refused(http.StatusBadRequest, "invalid_cursor", "cursor", "GET", path+"?cursor="+cursor, "")
+		}
 	}
 }
 
@@ -118,6 +120,7 @@ func TestBodies(t *testing.T) {
 		e.refused(http.StatusBadRequest, "unknown_member", "surprise", method, path, `{"surprise": 1}`)
 		e.refused(http.StatusBadRequest, "invalid_json", "", method, path, `{"na`)
 		e.refused(http.StatusBadRequest, "invalid_json", "", method, path, `[]`)
+		e.refused(http.StatusBadRequest, "invalid_json", "", method, path, `null`)
 		e.refused(http.StatusBadRequest, "invalid_json", "", method, path, `{} {}`)
 		e.refused(http.StatusBadRequest, "invalid_json", "", method, path, "", "Content-Type", "application/json")
 		e.refused(http.StatusBadRequest, "invalid_json", "", method, path, "{\"\xff\": 1}")

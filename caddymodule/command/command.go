@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -71,13 +72,16 @@ func (f *storeFlags) open(logger *slog.Logger, observer store.Observer) (*store.
 	return store.Open(store.Options{URL: url, Prefix: f.prefix, Logger: logger, Observer: observer})
 }
 
-// withStore runs f with an open store and a deadline.
+// withStore runs f with an open store. What was not printed is an error, too.
 func (f *storeFlags) withStore(cmd *cobra.Command, run func(ctx context.Context, st *store.Store) error) error {
 	st, err := f.open(slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return err
 	}
-	err = run(cmd.Context(), st)
+	out := watchOutput(cmd)
+	if err = run(cmd.Context(), st); err == nil && out.err != nil {
+		err = fmt.Errorf("writing to standard output: %w", out.err)
+	}
 	if closeErr := st.Close(); err == nil {
 		err = closeErr
 	}
@@ -90,8 +94,8 @@ func (f *storeFlags) explain(st *store.Store, err error) error {
 	switch {
 	case err == nil, errors.As(err, &refused), errors.Is(err, errFailed), errors.Is(err, store.ErrNotInitialized):
 		return err
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("redis at %s gave no answer within %s", st.Where(), commandTimeout)
+	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err): // this code's limit, or the client's
+		return fmt.Errorf("redis at %s gives no answer: %w", st.Where(), err)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,5 +150,38 @@ func TestUnknownSubcommandsAreRefused(t *testing.T) {
 		{[]string{"keys", "revoke"}, "the id of the key"},
 	} {
 		refused(t, c.want, c.args...)
+	}
+}
+
+// brokenPipe takes nothing.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// What cannot be printed is a failure, and a secret that was made but not shown is one that says what to do.
+func TestOutputThatFails(t *testing.T) {
+	startStore(t)
+	policy := []string{"--allow-networks", "127.0.0.0/8"}
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{"broken pipe", []string{"init"}},
+		{"broken pipe", []string{"init", "--json"}},
+		{"was made but not shown; revoke it", []string{"keys", "create", "--org", "acme", "--name", "n"}},
+		{"was made but not shown; revoke it", []string{"keys", "create", "--org", "acme", "--name", "n", "--json"}},
+		{"broken pipe", []string{"keys", "list", "--org", "acme"}},
+		{"new secret, which was not shown", append([]string{"webhook", "set", "--org", "acme", "--url", "https://127.0.0.1/", "--generate-secret"}, policy...)},
+		{"broken pipe", []string{"webhook", "show", "--org", "acme"}},
+		{"broken pipe", []string{"webhook", "deliveries", "--org", "acme"}},
+		{"broken pipe", []string{"events", "status"}},
+		{"broken pipe", []string{"events", "dead", "replay", "--all"}},
+	} {
+		root := newRoot()
+		root.SetOut(brokenPipe{})
+		root.SetArgs(c.args)
+		if err := root.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v: %v, want %q", c.args, err, c.says)
+		}
 	}
 }

@@ -43,7 +43,7 @@ func keysCreate(f *storeFlags) *cobra.Command {
 				return err
 			}
 			var expiresAt time.Time
-			if expires != "" {
+			if cmd.Flags().Changed("expires") {
 				var err error
 				if expiresAt, err = config.ParseExpiry(expires, time.Now()); err != nil {
 					return fmt.Errorf("--expires: %w", err)
@@ -57,9 +57,14 @@ func keysCreate(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printJSON(cmd, view.CreatedKeyOf(created))
+					err = printJSON(cmd, view.CreatedKeyOf(created))
+				} else {
+					err = showCreated(cmd.OutOrStdout(), created)
 				}
-				return showCreated(cmd.OutOrStdout(), created)
+				if err != nil {
+					return fmt.Errorf("the key %s was made but not shown; revoke it and make another: %w", created.ID, err)
+				}
+				return nil
 			})
 		},
 	}

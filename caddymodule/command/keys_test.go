@@ -55,6 +55,7 @@ func TestKeysCreateListRevoke(t *testing.T) {
 		t.Errorf("revoking again says %+v", again)
 	}
 	refused(t, "no such API key", "keys", "revoke", "key_unknown")
+	refused(t, "--expires", "keys", "create", "--org", "acme", "--name", "third", "--expires", "") // an unset variable is no "never"
 
 	list := decode[struct{ Items []keyJSON }](t, must(t, "", "keys", "list", "--org", "acme", "--json"))
 	if len(list.Items) != 2 || list.Items[0].Name != "second" || list.Items[1].Status != "revoked" || list.Items[0].Status != "active" {

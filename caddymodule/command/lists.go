@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,9 @@ const pageSize = 500
 
 // collect reads pages until max items are there, or all with max 0; more says that further ones exist.
 func collect[T any](ctx context.Context, limit int, page func(ctx context.Context, limit int, cursor string) (config.Page[T], error)) (list []T, more bool, err error) {
+	if limit < 0 {
+		return nil, false, errors.New("--limit is how many to list at most; 0 lists all")
+	}
 	cursor := ""
 	for {
 		size := pageSize

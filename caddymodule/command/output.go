@@ -16,6 +16,27 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
 )
 
+// output is the standard output of a command. It remembers the first error and fails from then on, so that whoever prints a lot looks once.
+type output struct {
+	io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (n int, err error) {
+	if o.err == nil {
+		n, o.err = o.Writer.Write(b)
+	}
+	return n, o.err
+}
+
+// watchOutput makes cmd remember what goes wrong with its standard output.
+func watchOutput(cmd *cobra.Command) *output {
+	o := &output{Writer: cmd.OutOrStdout()}
+	cmd.SetOut(o)
+	return o
+}
+
 // printJSON prints v as one JSON object on a line of its own.
 func printJSON(cmd *cobra.Command, v any) error {
 	encoder := json.NewEncoder(cmd.OutOrStdout())
@@ -113,6 +134,9 @@ func paint(w io.Writer, s style, text string) string {
 
 // isTerminal says whether w shows styles and progress: a terminal whose user did not ask for plain text (NO_COLOR).
 func isTerminal(w io.Writer) bool {
+	if o, ok := w.(*output); ok {
+		w = o.Writer
+	}
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
 }

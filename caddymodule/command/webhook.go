@@ -88,7 +88,8 @@ func (f *storeFlags) report(cmd *cobra.Command, h config.Webhook, generated stri
 		[2]string{"updated", instant(h.UpdatedAt, "unknown")},
 	)
 	if generated != "" {
-		fmt.Fprintf(w, "\n%s\n\n    %s\n\n", paint(w, bold, "The secret, which is shown this once:"), generated)
+		_, err := fmt.Fprintf(w, "\n%s\n\n    %s\n\n", paint(w, bold, "The secret, which is shown this once:"), generated)
+		return err
 	}
 	return nil
 }
@@ -137,7 +138,11 @@ told otherwise). Without one of the flags on the secret, a webhook that is there
 				if err != nil {
 					return err
 				}
-				return f.report(cmd, h, generated)
+				err = f.report(cmd, h, generated)
+				if err != nil && generated != "" {
+					return fmt.Errorf("the webhook has a new secret, which was not shown; generate another: %w", err)
+				}
+				return err
 			})
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -96,7 +97,7 @@ func page(limit int, cursor string) (n int, from string, err error) {
 		return 0, "", err
 	case cursor == "":
 		return n, "+", nil
-	case !streamID.MatchString(cursor):
+	case !streamID.MatchString(cursor) || strings.Trim(cursor, "0-") == "": // Redis knows nothing before 0-0
 		return 0, "", config.ErrInvalidCursor
 	}
 	return n, "(" + cursor, nil

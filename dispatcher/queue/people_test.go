@@ -86,7 +86,7 @@ func TestDeadLettersByPage(t *testing.T) {
 			d.LastError != "answered 500" || d.PublishedAt.IsZero() || d.FirstSeenAt.IsZero() || d.DeadAt.IsZero() {
 			t.Errorf("%+v", d)
 		}
-		for _, cursor := range []string{"x", "1", "1-2-3", "(1-2", "-", "99999999999999999999-1"} {
+		for _, cursor := range []string{"x", "1", "0-0", "0-00", "1-2-3", "(1-2", "-", "99999999999999999999-1"} {
 			var refusal *config.Error
 			if _, err := e.q.DeadLetters(t.Context(), "", 10, cursor); !errors.As(err, &refusal) || refusal.Code != "invalid_cursor" {
 				t.Errorf("cursor %q: %v", cursor, err)
