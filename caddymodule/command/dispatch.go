@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,14 +115,9 @@ func (d *dispatchFlags) options() (dispatcher.Options, error) {
 	return o, o.Validate()
 }
 
-// gcPercent is the GOGC of `dispatch`: what it allocates for an event is garbage a moment later, and little else is on its heap.
-const gcPercent = 200
-
 // dispatch delivers until ctx is done, and returns once everything it started has ended.
 func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen string) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	boundMemory(o.Logger)
 	redisMetrics := store.NewMetrics()
 	o.Metrics = dispatcher.NewMetrics()
 	st, err := f.open(o.Logger, redisMetrics)
