@@ -6,9 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -174,50 +171,6 @@ func TestDockerfileNamesWhatIsThere(t *testing.T) {
 	minor := strings.Join(strings.Split(strings.TrimSpace(goVersion), ".")[:2], ".")
 	if !strings.Contains(text, "golang:"+minor) {
 		t.Errorf("the Dockerfile builds with another Go than %s", minor)
-	}
-}
-
-// The Redis of the example does what we need, for its two users and nobody else.
-func TestRedisConfigurationSuffices(t *testing.T) {
-	dir, addr := t.TempDir(), harness.FreeAddr(t)
-	_, port, _ := strings.Cut(addr, ":")
-	harness.Start(t, harness.Command{Name: "redis-server", Path: "redis-server", Dir: dir, Args: []string{
-		inConfig(t, "examples", "redis.conf"), "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "",
-	}})
-	client := func(user, password string) *redis.Client {
-		c := redis.NewClient(&redis.Options{Addr: addr, Username: user, Password: password})
-		t.Cleanup(func() { _ = c.Close() })
-		return c
-	}
-	tenzo, publisher := client("tenzo", "CHANGE-ME"), client("tenzo-publisher", "CHANGE-ME-TOO")
-	harness.Eventually(t, 10*time.Second, func() error { return tenzo.Ping(t.Context()).Err() })
-
-	env := []string{"TENZO_REDIS_URL=redis://tenzo:CHANGE-ME@" + addr}
-	for _, args := range [][]string{
-		{"init"},
-		{"keys", "create", "--org", "acme", "--name", "test"},
-		{"webhook", "set", "--org", "acme", "--url", "https://example.com/hook", "--no-secret"},
-		{"events", "status"},
-	} {
-		if r := harness.RunGateway(t, env, "", args...); r.Status != 0 {
-			t.Errorf("%v ends with %d: %s", args, r.Status, r.Stderr)
-		}
-	}
-	event := &redis.XAddArgs{Stream: "tenzo:events", Values: []string{"event", "note.finalized", "org_id", "acme", "payload", "{}"}}
-	if err := publisher.XAdd(t.Context(), event).Err(); err != nil {
-		t.Errorf("the publisher cannot publish: %v", err)
-	}
-	if err := publisher.XRange(t.Context(), "tenzo:events", "-", "+").Err(); err == nil {
-		t.Error("the publisher can read events")
-	}
-	if err := publisher.HSet(t.Context(), "tenzo:key:x", "id", "x").Err(); err == nil {
-		t.Error("the publisher can write keys")
-	}
-	if err := tenzo.FlushAll(t.Context()).Err(); err == nil {
-		t.Error("the gateway's user can flush everything")
-	}
-	if err := client("", "").Ping(t.Context()).Err(); err == nil {
-		t.Error("nobody needs a password")
 	}
 }
 
