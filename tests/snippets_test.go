@@ -209,7 +209,10 @@ func (d *document) start() {
 
 	bin := filepath.Join(d.folder, "bin")
 	must(t, os.Mkdir(bin, 0o755))
-	must(t, os.Symlink(harness.Binary(t), filepath.Join(bin, "tenzo-gateway")))
+	// Webhooks lead to the receiver of this test, which is on this machine and has a certificate of its own.
+	gateway := `case "$1 $2" in "webhook set" | "webhook test") set -- "$@" --allow-networks 127.0.0.0/8 --ca-file ` + receiver.CAFile() + " ;; esac\n" +
+		"exec " + harness.Binary(t) + ` "$@"` + "\n"
+	must(t, os.WriteFile(filepath.Join(bin, "tenzo-gateway"), []byte("#!/bin/sh\n"+gateway), 0o755))
 	tools := filepath.Join(d.home, "tools")
 	must(t, os.Mkdir(tools, 0o755))
 	cli, err := exec.LookPath("redis-cli")
@@ -217,7 +220,7 @@ func (d *document) start() {
 	must(t, os.WriteFile(filepath.Join(tools, "redis-cli"), []byte("#!/bin/sh\nexec "+cli+" -p "+strconv.Itoa(r.Port())+` "$@"`+"\n"), 0o755))
 
 	env := []string{"TENZO_REDIS_URL=" + r.URL()}
-	var replace []string
+	replace := []string{"https://YOUR-ENDPOINT.example", receiver.URL(), "redis-cli -p 36379", "redis-cli"}
 	for _, port := range []struct{ variable, usual string }{
 		{"TENZO_GATEWAY_PORT", "8080"}, {"TENZO_TOOLS_PORT", "8081"}, {"TENZO_STATUS_PORT", "2112"}, {"TENZO_ADMIN_PORT", "2019"},
 	} {
