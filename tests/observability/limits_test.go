@@ -20,7 +20,7 @@ func TestLimitsAreTheDefaults(t *testing.T) {
 	last := len(waits) - 1
 	backoff := strings.Join(waits[:last], ", ") + " and " + waits[last]
 	want := map[string]string{
-		"retry_backoff":        fmt.Sprintf("%d, after %s s", len(d.RetryBackoff)+1, backoff),
+		"retry_backoff":        fmt.Sprintf("%d: at once, then %s s after each failure", len(d.RetryBackoff)+1, backoff),
 		"timeout":              fmt.Sprintf("| %d s |", int(d.Timeout.Seconds())),
 		"endpoint_concurrency": fmt.Sprintf("| %d |", d.EndpointConcurrency),
 		"max_in_flight":        thousands(d.MaxInFlight),
