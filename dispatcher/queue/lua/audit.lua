@@ -25,14 +25,14 @@ for _, org in ipairs(orgs) do
   parkedcount = parkedcount + c
 end
 if #orgs < 2000 then call('HSET', books, 'parked', int(parkedcount)) else parkedcount = tonumber(call('HGET', books, 'parked') or '0') end
-local info, groups = streaminfo(), redis.pcall('XINFO', 'GROUPS', events)
-if info and groups and not groups.err then
-  for _, g in ipairs(groups) do
-    local gi = fields(g)
-    if gi.name == group and gi['last-delivered-id'] == info['last-generated-id'] then
-      local stand = parkedcount + call('ZCARD', retry)
-      for _, p in ipairs(call('ZRANGE', processes, '0', '-1')) do stand = stand + call('HLEN', heldby(p)) end
-      if call('XLEN', events) > stand then
+local stand = parkedcount + call('ZCARD', retry)
+for _, p in ipairs(call('ZRANGE', processes, '0', '-1')) do stand = stand + call('HLEN', heldby(p)) end
+if call('XLEN', events) > stand then -- those that stand nowhere are unread, as a rule
+  local info, groups = streaminfo(), redis.pcall('XINFO', 'GROUPS', events)
+  if info and groups and not groups.err then
+    for _, g in ipairs(groups) do
+      local gi = fields(g)
+      if gi.name == group and gi['last-delivered-id'] == info['last-generated-id'] then
         call('XGROUP', 'DESTROY', events, group)
         makegroup()
         anew = '1'

@@ -216,17 +216,21 @@ local function streaminfo()
 end
 
 -- look reads the counters of the stream and keeps the books right when it was made anew: `base` is what was published before the
--- counter that Redis keeps (entries-added) began. Returns XLEN, and entries-added or nil where this Redis keeps none (miniredis).
+-- counter that Redis keeps (entries-added) began. Returns XLEN, entries-added or nil where this Redis keeps none (miniredis), and the
+-- oldest entry's id or nil. It reads two payloads, since XINFO shows the first entry and the last: once in a script is enough.
 local function look()
   local info = streaminfo()
   local len = call('XLEN', events)
-  local added = 0
-  if info then added = tonumber(info['entries-added']) end
+  local added, oldest = 0, nil
+  if info then
+    added = tonumber(info['entries-added'])
+    oldest = info['first-entry'] and info['first-entry'][1]
+  end
   if not added then
     if marked() then call('HSETNX', books, 'base', '0') end
-    return len, nil
+    return len, nil, oldest
   end
-  if not marked() then return len, added end -- nothing is written where there may be nothing of ours
+  if not marked() then return len, added, oldest end -- nothing is written where there may be nothing of ours
   local b = call('HMGET', books, 'base', 'seen_added', 'seen_deleted')
   local deleted = info and info['max-deleted-entry-id'] or '0-0'
   if not b[1] then
@@ -235,17 +239,18 @@ local function look()
     call('HINCRBY', books, 'base', b[2] or '0')
   end
   call('HSET', books, 'seen_added', int(added), 'seen_deleted', deleted)
-  return len, added
+  return len, added, oldest
 end
 
--- The books: published, replayed, delivered, skipped, dead, duplicate, waiting, difference.
+-- The books: published, replayed, delivered, skipped, dead, duplicate, waiting, difference. And the id of the oldest entry, if known.
 local function balance()
-  local len, added = look()
+  local len, added, oldest = look()
   local b = call('HMGET', books, 'base', 'replayed', 'delivered', 'skipped', 'dead', 'duplicate')
   local n = {}
   for i = 1, 6 do n[i] = tonumber(b[i] or '0') or 0 end
   if not b[1] and added then n[1] = len - added end
   local finished = n[3] + n[4] + n[5] + n[6]
   local total = added and n[1] + added or finished + len
-  return { int(total - n[2]), int(n[2]), int(n[3]), int(n[4]), int(n[5]), int(n[6]), int(len), int(total - finished - len) }
+  return { int(total - n[2]), int(n[2]), int(n[3]), int(n[4]), int(n[5]), int(n[6]), int(len), int(total - finished - len) },
+    oldest
 end
