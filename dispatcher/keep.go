@@ -13,7 +13,6 @@ const (
 	countEvery = time.Second
 	auditEvery = 5 // counts
 	sweepEvery = 30
-	trimBatch  = 500
 )
 
 // keep is the housekeeping that every process does, whether or not it has a session: the gauges of what stands in Redis, the limits of
@@ -21,8 +20,9 @@ const (
 func (d *Dispatcher) keep(ctx context.Context) {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
+	var look trimming
 	for n := 0; ; n++ {
-		d.count(ctx)
+		d.count(ctx, &look)
 		if n%auditEvery == auditEvery-1 {
 			d.audit(ctx)
 		}
@@ -38,7 +38,7 @@ func (d *Dispatcher) keep(ctx context.Context) {
 }
 
 // count reads the totals and trims the dead events. Errors are the heartbeat's to tell.
-func (d *Dispatcher) count(ctx context.Context) {
+func (d *Dispatcher) count(ctx context.Context, look *trimming) {
 	t, err := d.queue.Totals(ctx)
 	if err != nil {
 		return
@@ -47,13 +47,42 @@ func (d *Dispatcher) count(ctx context.Context) {
 	if t.Lost > 0 {
 		d.options.Logger.Error("events are missing from the stream: somebody deleted or trimmed what was not finished", "events", t.Lost)
 	}
+	if t.DeadLetters > int64(d.options.DeadLimit) || look.due(time.Now()) {
+		d.trim(ctx, look)
+	}
+}
+
+// trim drops the dead events that are not to be kept, in short steps.
+func (d *Dispatcher) trim(ctx context.Context, look *trimming) {
 	for ctx.Err() == nil {
-		expired, dropped, err := d.queue.Trim(ctx, trimBatch)
-		d.metrics.dropped.Add(float64(dropped))
-		if err != nil || expired+dropped < trimBatch {
+		t, err := d.queue.Trim(ctx)
+		d.metrics.dropped.Add(float64(t.Dropped))
+		if err != nil {
+			return
+		}
+		if t.Next != 0 {
+			look.next(time.Now(), t.Next)
 			return
 		}
 	}
+}
+
+// trimming is when to look next whether a dead event is past its retention. A look reads the payload of the oldest, and Redis has
+// requests to authenticate meanwhile: so it waits until that event's time has come, within bounds.
+type trimming struct{ at time.Time }
+
+// A look comes no sooner, since where events die all the time the next is always about to be due; and no later, since clocks may be set
+// and older dead events be restored.
+const (
+	trimSoonest = 30 * time.Second
+	trimLatest  = time.Hour
+)
+
+func (t *trimming) due(now time.Time) bool { return !now.Before(t.at) }
+
+// next notes how long it is until a dead event can be past its retention.
+func (t *trimming) next(now time.Time, left time.Duration) {
+	t.at = now.Add(min(max(left, trimSoonest), trimLatest))
 }
 
 func (d *Dispatcher) audit(ctx context.Context) {

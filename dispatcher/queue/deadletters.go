@@ -23,6 +23,10 @@ const (
 // pageBytes is the payload at which a page of dead events ends early: payloads may be large.
 const pageBytes = 8 << 20
 
+// deadBytes is the payload at which a script that goes through dead events stops, whatever else it was to do: the Redis that it keeps
+// busy authenticates requests.
+const deadBytes = 1 << 20
+
 // DeadLetter is an event given up.
 type DeadLetter struct {
 	ID          string // the Webhook-Id

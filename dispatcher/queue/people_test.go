@@ -3,13 +3,11 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -119,124 +117,15 @@ func TestDeadLettersAreLarge(t *testing.T) {
 	}
 }
 
-func TestReplay(t *testing.T) {
-	on(t, func(t *testing.T, e *env) {
-		p := e.process()
-		e.activate("a")
-		e.activate("b")
-		e.do("hset", "tenzo:webhook:off", "url", "https://x.example/", "active", "0")
-		for _, org := range []string{"a", "b", "off"} {
-			e.bury(p, org, "both", `{}`)
-			e.bury(p, org, org+"1", `{"n":1}`)
-		}
-		published := must[[]DeadLetter](t)(e.dead("a"))[0].PublishedAt
-		check := func(wish Replay, want Replayed) {
-			t.Helper()
-			got := must[Replayed](t)(e.q.Replay(t.Context(), wish))
-			if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.SortSlices(func(a, b Refused) bool { return a.ID < b.ID })); d != "" {
-				t.Errorf("%+v (-want +got):\n%s", wish, d)
-			}
-		}
-		check(Replay{IDs: []string{"nothing", "a/b", "", "both"}}, Replayed{Refused: []Refused{
-			{ID: "", Reason: RefusedNotFound}, {ID: "a/b", Reason: RefusedNotFound}, {ID: "both", Reason: RefusedAmbiguous}, {ID: "nothing", Reason: RefusedNotFound},
-		}})
-		check(Replay{IDs: []string{"a1"}, Org: "b"}, Replayed{Refused: []Refused{{ID: "a1", OrgID: "b", Reason: RefusedNotFound}}})
-		check(Replay{IDs: []string{"a1", "a1"}}, Replayed{Replayed: 1})
-		check(Replay{IDs: []string{"a1"}}, Replayed{Refused: []Refused{{ID: "a1", Reason: RefusedNotFound}}})
-		check(Replay{Org: "off"}, Replayed{Refused: []Refused{{"both", "off", RefusedInactive}, {"off1", "off", RefusedInactive}}})
-		e.books(Books{Published: 6, Replayed: 1, Dead: 6, Waiting: 1})
-		b := e.take(p, 10)
-		ev := b.Events[0]
-		if ev.ID != "a1" || ev.Attempts != 0 || string(ev.Payload) != `{"n":1}` || !ev.PublishedAt.Equal(published) {
-			t.Errorf("replayed %+v", ev)
-		}
-		ev.Attempts = 4
-		e.commit(p, Step{Kind: Bury, Event: &ev, Reason: ReasonRetriesExhausted})
-		// Everything, in steps: those of `off` are met once and left.
-		wish, total := Replay{All: true, Limit: 2}, Replayed{}
-		for range 10 {
-			got := must[Replayed](t)(e.q.Replay(t.Context(), wish))
-			total.Replayed += got.Replayed
-			total.Refused = append(total.Refused, got.Refused...)
-			if got.NextCursor == "" {
-				break
-			}
-			if got.Remaining == 0 {
-				t.Error("a cursor, but nothing remains")
-			}
-			// What dies while a replay goes on is not replayed by it again.
-			for _, ev := range e.take(p, 10).Events {
-				e.commit(p, Step{Kind: Bury, Event: &ev, Reason: ReasonBlocked})
-			}
-			wish.Cursor = got.NextCursor
-		}
-		if total.Replayed != 4 || len(total.Refused) != 2 {
-			t.Errorf("replayed %+v", total)
-		}
-		if !e.mini {
-			var refusal *config.Error
-			if _, err := e.q.Replay(t.Context(), Replay{All: true, Cursor: "nonsense"}); !errors.As(err, &refusal) {
-				t.Errorf("a wrong cursor: %v", err)
-			}
-		}
-	})
-}
-
-// A wish that names nothing, or two things, moves nothing.
-func TestReplayNeedsAName(t *testing.T) {
-	on(t, func(t *testing.T, e *env) {
-		e.activate("a")
-		e.bury(e.process(), "a", "x", `{}`)
-		for _, c := range []struct {
-			wish        Replay
-			code, field string
-		}{
-			{Replay{}, "nothing_named", ""},
-			{Replay{Limit: 10}, "nothing_named", ""},
-			{Replay{IDs: []string{}}, "nothing_named", "ids"},
-			{Replay{IDs: []string{}, Org: "a"}, "nothing_named", "ids"},
-			{Replay{IDs: []string{"x"}, All: true}, "contradiction", "all"},
-			{Replay{Org: "a", All: true}, "contradiction", "all"},
-			{Replay{Org: "a/"}, "invalid_org_id", "org"},
-			{Replay{IDs: []string{"x"}, Org: "a b"}, "invalid_org_id", "org"},
-			{Replay{IDs: slices.Repeat([]string{"x"}, 1001)}, "too_many_ids", "ids"},
-		} {
-			_, err := e.q.Replay(t.Context(), c.wish)
-			var refusal *config.Error
-			if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Field != c.field {
-				t.Errorf("%+v: %#v", c.wish, err)
-			}
-		}
-		e.books(Books{Published: 1, Dead: 1})
-	})
-}
-
-// Without its marker an absent webhook says nothing, so that nothing is refused for it; and nothing is replayed.
-func TestReplayUnmarked(t *testing.T) {
-	on(t, func(t *testing.T, e *env) {
-		p := e.process()
-		e.bury(p, "a", "x", `{}`)
-		e.do("del", "tenzo:schema")
-		if _, err := e.q.Replay(t.Context(), Replay{All: true}); !errors.Is(err, config.ErrStoreNotInitialized) {
-			t.Errorf("%v", err)
-		}
-	})
-}
-
 func TestTrim(t *testing.T) {
 	on(t, func(t *testing.T, e *env) {
 		p := e.process()
 		for i := range 50 {
 			e.bury(p, fmt.Sprint("org", i%3), fmt.Sprint("e", i), `{}`)
 		}
-		q := New(e.store, Options{DeadLimit: 20})
-		expired, dropped, err := q.Trim(t.Context(), 10)
-		if expired != 0 || dropped != 10 || err != nil {
-			t.Errorf("%d, %d, %v", expired, dropped, err)
-		}
-		expired, dropped, err = q.Trim(t.Context(), 100)
-		if expired != 0 || dropped != 20 || err != nil {
-			t.Errorf("%d, %d, %v", expired, dropped, err)
+		got := must[Trimmed](t)(New(e.store, Options{DeadLimit: 20}).Trim(t.Context()))
+		if month := 30 * 24 * time.Hour; got.Expired != 0 || got.Dropped != 30 || got.Next < month-time.Minute || got.Next > month {
+			t.Errorf("%+v", got)
 		}
 		left := must[[]DeadLetter](t)(e.dead(""))
 		if len(left) != 20 || left[0].ID != "e49" || left[19].ID != "e30" {
@@ -247,11 +136,23 @@ func TestTrim(t *testing.T) {
 				t.Errorf("%d in %s", n, k)
 			}
 		}
-		q = New(e.store, Options{DeadRetention: time.Nanosecond})
-		time.Sleep(3 * time.Millisecond) // so that all are past it
-		if expired, dropped, err = q.Trim(t.Context(), 100); expired != 20 || dropped != 0 || err != nil {
-			t.Errorf("%d, %d, %v", expired, dropped, err)
+		// Those past their retention.
+		q := New(e.store, Options{DeadRetention: 50 * time.Millisecond})
+		total := 0
+		harness.Eventually(t, 10*time.Second, func() error {
+			got := must[Trimmed](t)(q.Trim(t.Context()))
+			if total += got.Expired; got.Dropped != 0 || got.Next <= 0 || got.Next > 51*time.Millisecond {
+				t.Fatalf("%+v after %d", got, total)
+			}
+			if total != 20 {
+				return fmt.Errorf("%d are past their retention", total)
+			}
+			return nil
+		})
+		if left := must[[]DeadLetter](t)(e.dead("")); len(left) != 0 {
+			t.Errorf("left: %v", ids(left))
 		}
+		e.books(Books{Published: 50, Dead: 50})
 	})
 }
 

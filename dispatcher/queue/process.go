@@ -274,16 +274,4 @@ func (p *Process) ParkedOrgs(ctx context.Context, start, n int) ([]string, error
 	return p.q.store.Client().ZRange(ctx, p.q.names.ParkedOrgs(), int64(start), int64(start+n-1)).Result()
 }
 
-// Trim drops dead events past their retention or beyond the limit, n at most; it returns how many the limit cost.
-func (q *Queue) Trim(ctx context.Context, n int) (expired, dropped int, err error) {
-	r, err := q.run(ctx, trimScript, "", n, q.options.DeadRetention.Milliseconds(), q.options.DeadLimit)
-	if err != nil {
-		return 0, 0, err
-	}
-	if len(r) != 2 {
-		return 0, 0, errReply
-	}
-	return int(num(r[0])), int(num(r[1])), nil
-}
-
 func ms(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -1,14 +1,12 @@
 package queue
 
+// This file is about replays: what can be wished for, and moving dead events back into the stream.
+
 import (
 	"context"
 	"net/http"
-	"strings"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
-	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
 // maxReplay is how many dead events one call looks at, at most (contract section 10).
@@ -71,9 +69,6 @@ type Replayed struct {
 	NextCursor string // for the next call; empty where the end was reached
 }
 
-// letter is where one dead event stands.
-type letter struct{ id, org, at string }
-
 // Replay moves dead events back into the stream, each in one step, under the same Webhook-Id. An id that names several dead events of
 // one organization moves them all, the oldest first. Its errors are *config.Error where a rule refuses the wish.
 func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
@@ -100,175 +95,45 @@ func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
 	}
 	out.Refused = append(out.Refused, idle...)
 	for len(letters) > 0 {
-		n := min(len(letters), 64)
-		args := make([]any, 0, 3*n)
-		for _, l := range letters[:n] {
-			args = append(args, l.id, l.org, l.at)
-		}
-		moved, err := q.run(ctx, replayScript, "", args...)
+		moved, err := q.move(ctx, letters[:min(len(letters), replayLimit)])
 		if err != nil {
 			return out, storeError(err)
 		}
-		for i, m := range list(moved[0]) {
+		for i, m := range moved {
 			if num(m) == 1 {
 				out.Replayed++
-			} else if len(r.IDs) > 0 && i < n {
+			} else if len(r.IDs) > 0 {
 				out.Refused = append(out.Refused, Refused{ID: letters[i].id, OrgID: r.Org, Reason: RefusedNotFound})
 			}
 		}
-		letters = letters[n:]
+		letters = letters[len(moved):]
 	}
 	return out, nil
 }
 
-// findByID finds the dead events with the given ids, through the index by id.
-func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found []letter, refused []Refused, err error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	pipe := q.store.Client().Pipeline()
-	cmds := make([]*redis.StringSliceCmd, 0, len(ids))
-	seen := map[string]bool{}
-	for _, id := range ids {
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		if !config.ValidID(id) {
-			refused = append(refused, Refused{ID: id, Reason: RefusedNotFound})
-			continue
-		}
-		low, high := "["+id+"/", "("+id+"0"
-		if org != "" {
-			low, high = low+org+"/", "("+id+"/"+org+"0"
-		}
-		cmds = append(cmds, pipe.ZRangeByLex(ctx, q.names.DeadByID(), &redis.ZRangeBy{Min: low, Max: high, Count: 100}))
+// replayLimit is how many dead events one script looks at, at most.
+const replayLimit = 64
+
+// move moves as many of the first letters as one short step may, one at least. It returns 1 or 0 (no such event) for each that it
+// looked at.
+func (q *Queue) move(ctx context.Context, letters []letter) ([]any, error) {
+	args := make([]any, 0, 1+3*len(letters))
+	args = append(args, deadBytes)
+	for _, l := range letters {
+		args = append(args, l.id, l.org, l.at)
 	}
-	if len(cmds) == 0 {
-		return nil, refused, nil
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, nil, err
-	}
-	for _, c := range cmds {
-		id := strings.TrimPrefix(c.Args()[2].(string), "[")
-		id, _, _ = strings.Cut(id, "/")
-		var mine []letter
-		orgs := map[string]bool{}
-		for _, m := range c.Val() {
-			if part := strings.Split(m, "/"); len(part) == 3 {
-				mine = append(mine, letter{part[0], part[1], part[2]})
-				orgs[part[1]] = true
-			}
-		}
-		switch {
-		case len(mine) == 0:
-			refused = append(refused, Refused{ID: id, OrgID: org, Reason: RefusedNotFound})
-		case len(orgs) > 1:
-			refused = append(refused, Refused{ID: id, Reason: RefusedAmbiguous})
-		default:
-			found = append(found, mine...)
-		}
-	}
-	return found, refused, nil
+	r, err := q.run(ctx, replayScript, "", args...)
+	return some(r, err, len(letters))
 }
 
-// findByOrg finds an organization's dead events, or everybody's, oldest first within each organization, beyond the cursor. What died
-// after the first call, which the cursor remembers, is left out: it may have been replayed by it.
-func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next string, remaining int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	c := q.store.Client()
-	begun, last, ok := strings.Cut(r.Cursor, ",")
-	low, high := "-", "+"
-	if r.Org != "" {
-		low = "[" + r.Org + "/"
-	}
-	switch {
-	case r.Cursor == "":
-		newest, err := c.XRevRangeN(ctx, q.names.Dead(), "+", "-", 1).Result()
-		if err != nil || len(newest) == 0 {
-			return nil, "", 0, err
-		}
-		begun = newest[0].ID
-	case !ok || !streamID.MatchString(begun) || !strings.Contains(last, "/") || r.Org != "" && !strings.HasPrefix(last, r.Org+"/"):
-		return nil, "", 0, config.ErrInvalidCursor
-	default:
-		low = "(" + last
-	}
-	if r.Org != "" {
-		high = "[" + orgPlace(r.Org, begun)
-	}
-	places, err := c.ZRangeByLex(ctx, q.names.DeadByOrg(), &redis.ZRangeBy{Min: low, Max: high, Count: int64(r.Limit)}).Result()
+// some is the list in the reply of a script that may do less than it was asked to, but something.
+func some(r []any, err error, asked int) ([]any, error) {
 	if err != nil {
-		return nil, "", 0, err
+		return nil, err
 	}
-	for _, p := range places {
-		org, at := splitPlace(p)
-		if orgPlace("", at) <= orgPlace("", begun) {
-			found = append(found, letter{org: org, at: at})
-		}
+	l := list(r[0])
+	if len(l) == 0 || len(l) > asked {
+		return nil, errReply
 	}
-	if len(places) == r.Limit {
-		last := places[len(places)-1]
-		n, err := c.ZLexCount(ctx, q.names.DeadByOrg(), "("+last, high).Result()
-		if err != nil {
-			return nil, "", 0, err
-		}
-		if n > 0 {
-			next, remaining = begun+","+last, int(n)
-		}
-	}
-	return found, next, remaining, nil
-}
-
-// split tells the dead events whose organization has an active webhook now from those that are refused.
-func (q *Queue) split(ctx context.Context, all []letter) (active []letter, refused []Refused, err error) {
-	var keys []string
-	at := map[string]int{}
-	for _, l := range all {
-		if _, ok := at[l.org]; !ok {
-			at[l.org] = len(keys)
-			keys = append(keys, q.names.Webhook(l.org))
-		}
-	}
-	if len(keys) == 0 {
-		return nil, nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*commandTimeout)
-	defer cancel()
-	hashes := q.store.ReadHashes(ctx, keys...)
-	for _, h := range hashes {
-		if h.Err != nil {
-			return nil, nil, storeError(h.Err)
-		}
-		if len(h.Fields) == 0 && !h.Marked {
-			return nil, nil, config.ErrStoreNotInitialized
-		}
-	}
-	var idle []letter
-	for _, l := range all {
-		if hashes[at[l.org]].Fields[store.WebhookActive] == "1" {
-			active = append(active, l)
-		} else {
-			idle = append(idle, l)
-		}
-	}
-	for len(idle) > 0 {
-		n := min(len(idle), 100)
-		args := make([]any, n)
-		for i, l := range idle[:n] {
-			args[i] = l.at
-		}
-		r, err := q.run(ctx, namesScript, "", args...)
-		if err != nil {
-			return nil, nil, storeError(err)
-		}
-		for i, id := range strs(r[0]) {
-			if id != "" {
-				refused = append(refused, Refused{ID: id, OrgID: idle[i].org, Reason: RefusedInactive})
-			}
-		}
-		idle = idle[n:]
-	}
-	return active, refused, nil
+	return l, nil
 }

@@ -1,8 +1,12 @@
--- names: the ids of dead events, without their payloads. Reads only.
--- ARGV: dead entries. Reply: the id of each, '' where there is no such entry.
+-- names: the ids of dead events. Reads only, payloads too, since Redis has no way to read an entry without.
+-- ARGV: payload bytes at which to stop, then dead entries. Reply: the id of each that was read, '' where there is no such entry.
+local stop, bytes = tonumber(ARGV[3]), 0
 local out = {}
-for i = 3, #ARGV do
+for i = 4, #ARGV do
+  if bytes >= stop then break end
   local r = call('XRANGE', dead, ARGV[i], ARGV[i])
-  out[#out + 1] = r[1] and fields(r[1][2]).id or ''
+  local f = r[1] and fields(r[1][2]) or {}
+  bytes = bytes + #(f.payload or '')
+  out[#out + 1] = f.id or ''
 end
 return { out }

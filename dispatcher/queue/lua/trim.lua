@@ -1,24 +1,22 @@
--- trim: dead events past their retention, or more than the limit, go, oldest first, with their places in the indexes, in bounded steps.
--- ARGV: n, retention in ms, limit. Reply: dropped by retention, dropped by the limit.
-local n, retention, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+-- trim: dead events past their retention, or more than the limit, go, oldest first, with their places in the indexes.
+-- A payload comes along whenever an entry is read, so they are read one by one: what goes, and the first that stays.
+-- ARGV: n, retention in ms, limit, payload bytes at which to stop. Reply: dropped by retention, dropped by the limit, ms until
+-- another can be past its retention (0: more is to go now).
+local n, retention, limit, stop = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local over = call('XLEN', dead) - limit
-local old, many = 0, 0
-while n > 0 do
-  local some = call('XRANGE', dead, '-', '+', 'COUNT', int(math.min(n, 16)))
-  if #some == 0 then break end
-  local gone = false
-  for _, e in ipairs(some) do
-    local expired = millis(e[1]) < now - retention
-    if not expired and over <= 0 then gone = true break end
-    if expired then old = old + 1 else many = many + 1 end
-    over = over - 1
-    local f = fields(e[2])
-    local byorg, byid = places(f.id or '', indexed(f.org_id), e[1])
-    call('XDEL', dead, e[1])
-    call('ZREM', deadorgs, byorg)
-    call('ZREM', deadids, byid)
-  end
-  if gone then break end
-  n = n - #some
+local old, many, bytes = 0, 0, 0
+while old + many < n and bytes < stop do
+  local e = call('XRANGE', dead, '-', '+', 'COUNT', '1')[1]
+  if not e then return { old, many, int(retention + 1) } end
+  local at, f = e[1], fields(e[2])
+  local left = millis(at) + retention - now
+  if left >= 0 and over <= 0 then return { old, many, int(left + 1) } end
+  if left < 0 then old = old + 1 else many = many + 1 end
+  over = over - 1
+  bytes = bytes + #(f.payload or '')
+  local byorg, byid = places(f.id or '', indexed(f.org_id), at)
+  call('XDEL', dead, at)
+  call('ZREM', deadorgs, byorg)
+  call('ZREM', deadids, byid)
 end
-return { old, many }
+return { old, many, '0' }

@@ -1,0 +1,157 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
+)
+
+func TestReplay(t *testing.T) {
+	on(t, func(t *testing.T, e *env) {
+		p := e.process()
+		e.activate("a")
+		e.activate("b")
+		e.do("hset", "tenzo:webhook:off", "url", "https://x.example/", "active", "0")
+		for _, org := range []string{"a", "b", "off"} {
+			e.bury(p, org, "both", `{}`)
+			e.bury(p, org, org+"1", `{"n":1}`)
+		}
+		published := must[[]DeadLetter](t)(e.dead("a"))[0].PublishedAt
+		check := func(wish Replay, want Replayed) {
+			t.Helper()
+			got := must[Replayed](t)(e.q.Replay(t.Context(), wish))
+			if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.SortSlices(func(a, b Refused) bool { return a.ID < b.ID })); d != "" {
+				t.Errorf("%+v (-want +got):\n%s", wish, d)
+			}
+		}
+		check(Replay{IDs: []string{"nothing", "a/b", "", "both"}}, Replayed{Refused: []Refused{
+			{ID: "", Reason: RefusedNotFound}, {ID: "a/b", Reason: RefusedNotFound}, {ID: "both", Reason: RefusedAmbiguous}, {ID: "nothing", Reason: RefusedNotFound},
+		}})
+		check(Replay{IDs: []string{"a1"}, Org: "b"}, Replayed{Refused: []Refused{{ID: "a1", OrgID: "b", Reason: RefusedNotFound}}})
+		check(Replay{IDs: []string{"a1", "a1"}}, Replayed{Replayed: 1})
+		check(Replay{IDs: []string{"a1"}}, Replayed{Refused: []Refused{{ID: "a1", Reason: RefusedNotFound}}})
+		check(Replay{Org: "off"}, Replayed{Refused: []Refused{{"both", "off", RefusedInactive}, {"off1", "off", RefusedInactive}}})
+		e.books(Books{Published: 6, Replayed: 1, Dead: 6, Waiting: 1})
+		b := e.take(p, 10)
+		ev := b.Events[0]
+		if ev.ID != "a1" || ev.Attempts != 0 || string(ev.Payload) != `{"n":1}` || !ev.PublishedAt.Equal(published) {
+			t.Errorf("replayed %+v", ev)
+		}
+		ev.Attempts = 4
+		e.commit(p, Step{Kind: Bury, Event: &ev, Reason: ReasonRetriesExhausted})
+		// Everything, in steps: those of `off` are met once and left.
+		wish, total := Replay{All: true, Limit: 2}, Replayed{}
+		for range 10 {
+			got := must[Replayed](t)(e.q.Replay(t.Context(), wish))
+			total.Replayed += got.Replayed
+			total.Refused = append(total.Refused, got.Refused...)
+			if got.NextCursor == "" {
+				break
+			}
+			if got.Remaining == 0 {
+				t.Error("a cursor, but nothing remains")
+			}
+			// What dies while a replay goes on is not replayed by it again.
+			for _, ev := range e.take(p, 10).Events {
+				e.commit(p, Step{Kind: Bury, Event: &ev, Reason: ReasonBlocked})
+			}
+			wish.Cursor = got.NextCursor
+		}
+		if total.Replayed != 4 || len(total.Refused) != 2 {
+			t.Errorf("replayed %+v", total)
+		}
+		if !e.mini {
+			var refusal *config.Error
+			if _, err := e.q.Replay(t.Context(), Replay{All: true, Cursor: "nonsense"}); !errors.As(err, &refusal) {
+				t.Errorf("a wrong cursor: %v", err)
+			}
+		}
+	})
+}
+
+// A wish that names nothing, or two things, moves nothing.
+func TestReplayNeedsAName(t *testing.T) {
+	on(t, func(t *testing.T, e *env) {
+		e.activate("a")
+		e.bury(e.process(), "a", "x", `{}`)
+		for _, c := range []struct {
+			wish        Replay
+			code, field string
+		}{
+			{Replay{}, "nothing_named", ""},
+			{Replay{Limit: 10}, "nothing_named", ""},
+			{Replay{IDs: []string{}}, "nothing_named", "ids"},
+			{Replay{IDs: []string{}, Org: "a"}, "nothing_named", "ids"},
+			{Replay{IDs: []string{"x"}, All: true}, "contradiction", "all"},
+			{Replay{Org: "a", All: true}, "contradiction", "all"},
+			{Replay{Org: "a/"}, "invalid_org_id", "org"},
+			{Replay{IDs: []string{"x"}, Org: "a b"}, "invalid_org_id", "org"},
+			{Replay{IDs: slices.Repeat([]string{"x"}, 1001)}, "too_many_ids", "ids"},
+		} {
+			_, err := e.q.Replay(t.Context(), c.wish)
+			var refusal *config.Error
+			if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Field != c.field {
+				t.Errorf("%+v: %#v", c.wish, err)
+			}
+		}
+		e.books(Books{Published: 1, Dead: 1})
+	})
+}
+
+// An event that cannot be added to the stream stays dead.
+func TestReplayIntoAFullStream(t *testing.T) {
+	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
+	e.activate("a")
+	e.bury(e.process(), "a", "x", `{}`)
+	e.do("xsetid", "tenzo:events", "18446744073709551615-18446744073709551615") // no id is left for another entry
+	if got, err := e.q.Replay(t.Context(), Replay{All: true}); err == nil || got.Replayed != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if left := must[[]DeadLetter](t)(e.dead("a")); len(left) != 1 {
+		t.Errorf("left: %v", ids(left))
+	}
+	e.books(Books{Published: 1, Dead: 1})
+}
+
+// What a replay adds is remembered by the books, so that a stream deleted right after it is known as lost.
+func TestReplayThenDeleted(t *testing.T) {
+	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
+	p := e.process()
+	e.activate("a")
+	for i := range 3 {
+		e.bury(p, "a", fmt.Sprint("e", i), `{}`)
+	}
+	if got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{All: true})); got.Replayed != 3 {
+		t.Errorf("%+v", got)
+	}
+	e.do("del", "tenzo:events")
+	e.books(Books{Published: 3, Replayed: 3, Dead: 3, Difference: 3})
+	for i := range 3 { // dead again, in the new stream
+		e.bury(p, "a", fmt.Sprint("f", i), `{}`)
+	}
+	e.books(Books{Published: 6, Replayed: 3, Dead: 6, Difference: 3})
+	e.do("del", "tenzo:events")
+	if got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{All: true})); got.Replayed != 3 {
+		t.Errorf("%+v", got)
+	}
+	e.books(Books{Published: 6, Replayed: 6, Dead: 6, Waiting: 3, Difference: 3})
+}
+
+// Without its marker an absent webhook says nothing, so that nothing is refused for it; and nothing is replayed.
+func TestReplayUnmarked(t *testing.T) {
+	on(t, func(t *testing.T, e *env) {
+		p := e.process()
+		e.bury(p, "a", "x", `{}`)
+		e.do("del", "tenzo:schema")
+		if _, err := e.q.Replay(t.Context(), Replay{All: true}); !errors.Is(err, config.ErrStoreNotInitialized) {
+			t.Errorf("%v", err)
+		}
+	})
+}
