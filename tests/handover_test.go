@@ -179,7 +179,9 @@ func TestStoppingGatewayTakesNoEvents(t *testing.T) {
 	if status := g.Wait(30 * time.Second); status != 0 {
 		t.Errorf("the gateway ended with status %d", status)
 	}
-	<-answered
+	if err := <-answered; err == nil {
+		t.Error("the request, which nobody answered, has an answer")
+	}
 	if n := h.receiver.Count(); n != 1 {
 		t.Errorf("%d deliveries, want that of the event before the stop", n)
 	}

@@ -70,12 +70,14 @@ func decodeObject(dec *jsontext.Decoder, v any) error {
 	if err := json.UnmarshalDecode(dec, v, json.RejectUnknownMembers(true)); err != nil {
 		return err
 	}
-	if _, err := dec.ReadToken(); err == nil {
+	switch _, err := dec.ReadToken(); {
+	case err == nil:
 		return errNoObject
-	} else if err != io.EOF {
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
 		return err
 	}
-	return nil
 }
 
 // bodyError words what is wrong with a body, without repeating what stands in it.
