@@ -80,7 +80,9 @@ func (b *board) admit(j *job) verdict {
 	e.used = time.Now()
 	switch {
 	case b.closed:
-		return wait // handed over with the rest
+		e.waiting = append(e.waiting, j) // to be handed over with the others
+		b.waiting++
+		return wait
 	case b.hasSlot(e):
 		e.running = append(e.running, j)
 		b.count(e)

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -265,4 +266,15 @@ func TestRetries(t *testing.T) {
 		d.PublishedAt.IsZero() || d.FirstSeenAt.Before(d.PublishedAt) || d.DeadAt.Sub(d.FirstSeenAt) < 6*time.Second {
 		t.Errorf("dead letter: %+v", d)
 	}
+}
+
+// await waits until a condition holds.
+func await(t *testing.T, holds func() bool) {
+	t.Helper()
+	harness.Eventually(t, 10*time.Second, func() error {
+		if !holds() {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 }

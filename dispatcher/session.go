@@ -84,9 +84,7 @@ func (s *session) serve(grace context.Context, stop <-chan struct{}) error {
 	close(s.drain)
 	stopIntake()
 	taking.Wait()
-	if ctx.Err() == nil {
-		s.giveWaiting(ctx)
-	}
+	s.services.Go(func() { s.giveWaiting(beat) })
 	idle := make(chan struct{})
 	go func() { s.runners.Wait(); close(idle) }()
 	select {
@@ -252,15 +250,21 @@ func (s *session) watch(ctx context.Context) {
 	}
 }
 
-// giveWaiting hands over at once what no attempt was begun for.
+// giveWaiting hands over at once what no attempt was begun for. The intake has ended, so nothing is added.
 func (s *session) giveWaiting(ctx context.Context) {
 	jobs := s.board.takeWaiting()
 	entries := make([]string, len(jobs))
 	for i, j := range jobs {
 		entries[i] = j.Entry
 	}
-	if err := s.process.Give(ctx, entries); err != nil {
-		return // they go with the rest
+	for {
+		err := s.process.Give(ctx, entries)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, queue.ErrGone) || !sleep(ctx, 100*time.Millisecond) {
+			return // not ours any more, or they go with the rest
+		}
 	}
 	for _, j := range jobs {
 		s.drop(j)
