@@ -63,12 +63,16 @@ const (
 	start verdict = iota // it has a slot: run it
 	wait                 // its endpoint will get to it
 	park                 // no room: back to Redis
+	again                // it stands in memory already
 )
 
-// admit takes an event into memory.
-func (b *board) admit(j *job) verdict {
+// admit takes an event into memory. One that stands there already stays as it is, and is returned.
+func (b *board) admit(j *job) (v verdict, known *job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if known := b.jobs[j.Entry]; known != nil {
+		return again, known
+	}
 	j.size = int64(len(j.Payload))
 	b.jobs[j.Entry] = j
 	b.bytes += j.size
@@ -82,19 +86,19 @@ func (b *board) admit(j *job) verdict {
 	case b.closed:
 		e.waiting = append(e.waiting, j) // to be handed over with the others
 		b.waiting++
-		return wait
+		return wait, nil
 	case b.hasSlot(e):
 		e.running = append(e.running, j)
 		b.count(e)
-		return start
+		return start, nil
 	case b.mayWait(e) > 0:
 		e.waiting = append(e.waiting, j)
 		b.waiting++
 		b.count(e)
-		return wait
+		return wait, nil
 	}
 	e.parked = true
-	return park
+	return park, nil
 }
 
 func (b *board) endpoint(org string) *endpoint {

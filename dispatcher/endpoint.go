@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"context"
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -13,8 +12,7 @@ type job struct {
 	size     int64
 	body     []byte // the public payload, once projected
 	endpoint *endpoint
-	work     context.Context // of its runner; set before it starts
-	retry    bool            // came from the retries: bounded apart from first attempts
+	retry    bool // came from the retries: bounded apart from first attempts
 
 	started time.Time // guarded by board.mu: when the attempt in flight began; zero between attempts
 }

@@ -20,7 +20,7 @@ const (
 // intake takes work from Redis whenever there is room: due retries, parked events of endpoints with room, and new ones, in turn, so
 // that none of them starves the others. It is the only goroutine that takes, so what Redis says we hold can be compared with what is
 // in memory between two of its steps.
-func (s *session) intake(ctx, work context.Context) {
+func (s *session) intake(ctx context.Context) {
 	listener := newListener(s)
 	defer listener.stop()
 	fresh := true // there may be new events
@@ -40,6 +40,7 @@ func (s *session) intake(ctx, work context.Context) {
 		if s.dirty.Swap(false) {
 			s.reconcile(ctx)
 		}
+		s.failed(ctx, s.giveRetaken(ctx))
 		busy := false
 		if now := time.Now(); now.Sub(looked) >= lookAgain {
 			looked = now
@@ -47,14 +48,14 @@ func (s *session) intake(ctx, work context.Context) {
 			s.nextDue.Store(0)
 			page = s.lookForParked(ctx, page)
 		}
-		if s.due(ctx, work) {
+		if s.due(ctx) {
 			busy = true
 		}
-		if s.unpark(ctx, work) {
+		if s.unpark(ctx) {
 			busy = true
 		}
 		if fresh {
-			took, end, at := s.take(ctx, work)
+			took, end, at := s.take(ctx)
 			if at != "" {
 				cursor = at
 			}
@@ -90,7 +91,7 @@ func (s *session) room() (n int, bytes int64, retries int) {
 }
 
 // take takes new events. end says that there were no more, cursor where the stream was read to.
-func (s *session) take(ctx, work context.Context) (took, end bool, cursor string) {
+func (s *session) take(ctx context.Context) (took, end bool, cursor string) {
 	n, bytes, _ := s.room()
 	if n == 0 {
 		return false, false, ""
@@ -106,12 +107,12 @@ func (s *session) take(ctx, work context.Context) (took, end bool, cursor string
 		}
 		s.d.metrics.of(o.Event).outcomes[outcome].Inc()
 	}
-	s.accept(ctx, work, b, false)
+	s.accept(ctx, b, false)
 	return !b.End, b.End, b.Cursor
 }
 
 // due takes events whose retry is due.
-func (s *session) due(ctx, work context.Context) bool {
+func (s *session) due(ctx context.Context) bool {
 	if time.Now().UnixNano() < s.nextDue.Load() {
 		return false
 	}
@@ -128,12 +129,12 @@ func (s *session) due(ctx, work context.Context) bool {
 	if b.Next >= 0 {
 		s.dueIn(b.Next)
 	}
-	s.accept(ctx, work, b, true)
+	s.accept(ctx, b, true)
 	return len(b.Events) > 0 || b.Next == 0
 }
 
 // unpark takes parked events for endpoints that have room.
-func (s *session) unpark(ctx, work context.Context) bool {
+func (s *session) unpark(ctx context.Context) bool {
 	n, bytes, _ := s.room()
 	if n == 0 {
 		return false
@@ -150,7 +151,7 @@ func (s *session) unpark(ctx, work context.Context) bool {
 	if s.failed(ctx, err) {
 		return false
 	}
-	s.accept(ctx, work, b, false)
+	s.accept(ctx, b, false)
 	for i, left := range b.Left {
 		s.board.unparked(some[i].org, left)
 	}
@@ -171,7 +172,7 @@ func (s *session) lookForParked(ctx context.Context, page int) int {
 }
 
 // accept takes a batch into memory, its organizations' settings in one read.
-func (s *session) accept(ctx, work context.Context, b queue.Batch, retry bool) {
+func (s *session) accept(ctx context.Context, b queue.Batch, retry bool) {
 	s.board.parkedIn(b.Parked)
 	if len(b.Events) == 0 {
 		return
@@ -181,28 +182,33 @@ func (s *session) accept(ctx, work context.Context, b queue.Batch, retry bool) {
 		orgs[i] = b.Events[i].OrgID
 	}
 	s.d.settings.prefetch(ctx, orgs)
-	s.d.metrics.inFlight.Add(float64(len(b.Events)))
 	for i := range b.Events {
 		j := &job{Taken: b.Events[i], retry: retry}
-		switch s.board.admit(j) {
+		v, known := s.board.admit(j)
+		if v != again {
+			s.d.metrics.inFlight.Inc()
+		}
+		switch v {
 		case start:
-			s.start(work, j)
+			s.start(j)
 		case park:
 			s.park(j)
+		case wait:
+		case again:
+			s.retaken = append(s.retaken, retaken{j.Entry, known})
 		}
 	}
 }
 
 // start runs an event that has a slot.
-func (s *session) start(work context.Context, j *job) {
-	j.work = work
-	s.runners.Go(func() { s.run(work, j) })
+func (s *session) start(j *job) {
+	s.runners.Go(func() { s.run(s.work, j) })
 }
 
 // free gives j's slot to the next.
 func (s *session) free(j *job) {
 	for _, next := range s.board.leave(j) {
-		s.start(j.work, next)
+		s.start(next)
 	}
 	s.poke()
 }
@@ -270,7 +276,7 @@ func (s *session) reconcile(ctx context.Context) {
 	}
 	var strays []string
 	for _, entry := range held {
-		if !s.board.has(entry) {
+		if s.board.job(entry) == nil {
 			strays = append(strays, entry)
 		}
 	}

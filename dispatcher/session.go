@@ -39,6 +39,9 @@ type session struct {
 	dirty   atomic.Bool   // an answer may have been lost: Redis may hold for us what we do not know
 	nextDue atomic.Int64  // when the retries are to be looked at, Unix ns
 
+	work    context.Context // of every runner; set before the first starts
+	retaken []retaken       // owned by the intake, then by who hands over
+
 	isGone   atomic.Bool
 	cancel   context.CancelFunc // ends everything
 	runners  sync.WaitGroup
@@ -66,12 +69,13 @@ func (s *session) serve(grace context.Context, stop <-chan struct{}) error {
 	intake, stopIntake := context.WithCancel(ctx)
 	beat, stopBeat := context.WithCancel(ctx)
 	work, stopWork := context.WithCancel(ctx)
+	s.work = work
 	defer stopIntake()
 	defer stopBeat()
 	defer stopWork()
 	committed, finished := make(chan struct{}), make(chan struct{})
 	var taking sync.WaitGroup
-	taking.Go(func() { s.intake(intake, work) })
+	taking.Go(func() { s.intake(intake) })
 	s.services.Go(func() { s.beat(beat) })
 	s.services.Go(func() { s.watch(beat) })
 	go func() { s.committer.run(ctx, finished); close(committed) }()
@@ -84,7 +88,7 @@ func (s *session) serve(grace context.Context, stop <-chan struct{}) error {
 	close(s.drain)
 	stopIntake()
 	taking.Wait()
-	s.services.Go(func() { s.giveWaiting(beat) })
+	s.services.Go(func() { s.handOver(beat) })
 	idle := make(chan struct{})
 	go func() { s.runners.Wait(); close(idle) }()
 	select {
@@ -250,8 +254,8 @@ func (s *session) watch(ctx context.Context) {
 	}
 }
 
-// giveWaiting hands over at once what no attempt was begun for. The intake has ended, so nothing is added.
-func (s *session) giveWaiting(ctx context.Context) {
+// handOver hands over at once what no attempt was begun for. The intake has ended, so nothing is added.
+func (s *session) handOver(ctx context.Context) {
 	jobs := s.board.takeWaiting()
 	entries := make([]string, len(jobs))
 	for i, j := range jobs {
@@ -260,14 +264,18 @@ func (s *session) giveWaiting(ctx context.Context) {
 	for {
 		err := s.process.Give(ctx, entries)
 		if err == nil {
-			break
+			for _, j := range jobs {
+				s.drop(j)
+			}
+			jobs, entries = nil, nil
+			err = s.giveRetaken(ctx)
 		}
-		if errors.Is(err, queue.ErrGone) || !sleep(ctx, 100*time.Millisecond) {
-			return // not ours any more, or they go with the rest
+		if err == nil && len(s.retaken) == 0 || errors.Is(err, queue.ErrGone) {
+			return
 		}
-	}
-	for _, j := range jobs {
-		s.drop(j)
+		if !sleep(ctx, 100*time.Millisecond) {
+			return // what is left goes with all the rest
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func TestClosedBoardKeepsNothingBack(t *testing.T) {
 	b := newBoard(Defaults())
 	b.close()
 	j := &job{Taken: queue.Taken{Entry: "1-0", OrgID: "a"}}
-	if v := b.admit(j); v != wait {
+	if v, _ := b.admit(j); v != wait {
 		t.Errorf("verdict %v", v)
 	}
 	if got := b.takeWaiting(); len(got) != 1 || got[0] != j {

@@ -96,11 +96,11 @@ func (b *board) close() {
 	b.closed = true
 }
 
-// has says whether an entry is held in memory.
-func (b *board) has(entry string) bool {
+// job returns what is held in memory for an entry, or nil.
+func (b *board) job(entry string) *job {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.jobs[entry] != nil
+	return b.jobs[entry]
 }
 
 // size is how many events are held in memory.
