@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ func (f *storeFlags) register(cmd *cobra.Command) {
 const commandTimeout = 10 * time.Second
 
 // open opens the store that the flags name. It dials nothing.
-func (f *storeFlags) open(logger *slog.Logger, observer store.Observer) (*store.Store, error) {
+func (f *storeFlags) open(observer store.Observer) (*store.Store, error) {
 	if store.LiteralPassword(f.redis) {
 		return nil, errors.New("--redis holds a password, which every process list would show: put the URL into a file and say --redis @file, or into TENZO_REDIS_URL")
 	}
@@ -69,12 +68,12 @@ func (f *storeFlags) open(logger *slog.Logger, observer store.Observer) (*store.
 	if !store.ValidPrefix(f.prefix) {
 		return nil, errors.New("--key-prefix must not be empty and must hold neither braces nor spaces")
 	}
-	return store.Open(store.Options{URL: url, Prefix: f.prefix, Logger: logger, Observer: observer})
+	return store.Open(store.Options{URL: url, Prefix: f.prefix, Observer: observer})
 }
 
 // withStore runs f with an open store. What was not printed is an error, too.
 func (f *storeFlags) withStore(cmd *cobra.Command, run func(ctx context.Context, st *store.Store) error) error {
-	st, err := f.open(slog.New(slog.DiscardHandler), nil)
+	st, err := f.open(nil)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen s
 	boundMemory(o.Logger)
 	redisMetrics := store.NewMetrics()
 	o.Metrics = dispatcher.NewMetrics()
-	st, err := f.open(o.Logger, redisMetrics)
+	st, err := f.open(redisMetrics)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func startOn(t *testing.T, url string, o Options) *process {
 	t.Helper()
 	log := &syncBuffer{}
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
-	st, err := store.Open(store.Options{URL: url, Logger: o.Logger})
+	st, err := store.Open(store.Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,11 @@ package store
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -22,6 +23,10 @@ const (
 	blockingPool = 16
 )
 
+// silenceClient keeps go-redis from logging every failed dial to the standard error, in a form of its own: whatever matters to an operator
+// is returned as an error or said by Monitor. Its log is one for the whole process.
+var silenceClient = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
+
 func open(o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
@@ -29,19 +34,15 @@ func open(o Options) (*Store, error) {
 	if !ValidPrefix(o.Prefix) {
 		return nil, fmt.Errorf("the key prefix %q cannot be used: it must not be empty and holds neither braces nor spaces", o.Prefix)
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
 	t, err := parseTarget(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	routeClientLog()
+	silenceClient()
 	s := &Store{
 		names:    NewNames(o.Prefix),
 		cluster:  t.shape == cluster,
 		where:    t.name,
-		logger:   o.Logger,
 		conns:    &connections{tls: t.tls, sentOnce: t.shape == cluster, open: map[*connection]struct{}{}},
 		observer: o.Observer,
 	}

@@ -8,7 +8,6 @@ package store
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,10 +21,9 @@ var ErrReplica = errors.New("redis answers as a replica")
 
 // Options say which Redis to use.
 type Options struct {
-	URL      string       // as contract section 4 has it
-	Prefix   string       // DefaultPrefix where empty
-	Logger   *slog.Logger // slog.Default where nil
-	Observer Observer     // told of every command; may be nil
+	URL      string   // as contract section 4 has it
+	Prefix   string   // DefaultPrefix where empty
+	Observer Observer // told of every command; may be nil
 }
 
 // Observer is told how each command went. Implementations must be safe for concurrent use and fast.
@@ -45,7 +43,6 @@ type Store struct {
 	where    string
 	conns    *connections
 	observer Observer
-	logger   *slog.Logger
 }
 
 // Open prepares the clients for a Redis and never dials. Its errors say what is wrong with the URL, never its password.
