@@ -12,12 +12,11 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// Reasons for which an event is given up, beside those of package payload (contract section 7).
+// Reasons for which a dispatcher gives an event up, beside those of package payload (contract section 7). Two more only the scripts know:
+// invalid_event, where a stream field is missing or ill-formed (lua/lib.lua), and crashed (lua/takeover.lua).
 const (
-	ReasonInvalidEvent     = "invalid_event"
 	ReasonRetriesExhausted = "retries_exhausted"
 	ReasonBlocked          = "blocked"
-	ReasonCrashed          = "crashed"
 )
 
 // pageBytes is the payload at which a page of dead events ends early: payloads may be large.

@@ -163,7 +163,7 @@ func TestCrashed(t *testing.T) {
 		e.books(Books{Published: 1, Dead: 1})
 		e.stand(stand{})
 		d := must[[]DeadLetter](t)(e.dead("org"))[0]
-		if d.Reason != ReasonCrashed || d.Attempts != 2 || d.LastStatus != 500 || string(d.Payload) != `{"p":1}` {
+		if d.Reason != "crashed" || d.Attempts != 2 || d.LastStatus != 500 || string(d.Payload) != `{"p":1}` {
 			t.Errorf("%+v", d)
 		}
 	})

@@ -62,7 +62,7 @@ func TestInvalidEvents(t *testing.T) {
 		e.books(Books{Published: 9, Dead: 8, Waiting: 1})
 		all := must[[]DeadLetter](t)(e.dead(""))
 		for _, d := range all {
-			if d.Reason != ReasonInvalidEvent || !streamID.MatchString(d.ID) {
+			if d.Reason != "invalid_event" || !streamID.MatchString(d.ID) {
 				t.Errorf("%+v", d)
 			}
 		}
