@@ -2,7 +2,7 @@ package queue
 
 import (
 	"context"
-	"strings"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -45,21 +45,35 @@ type Committed struct {
 func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	c, err := p.commit(ctx, steps)
-	if err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
+	c := Committed{Done: make([]bool, len(steps))}
+	all := make([]int, len(steps))
+	for i := range all {
+		all[i] = i
+	}
+	unknown, err := p.commit(ctx, steps, all, &c)
+	if err == nil && len(unknown) > 0 {
 		for _, s := range kindScripts {
 			if err := s.Load(ctx, p.q.store.Client()).Err(); err != nil {
 				return Committed{}, err
 			}
 		}
-		c, err = p.commit(ctx, steps)
+		if unknown, err = p.commit(ctx, steps, unknown, &c); len(unknown) > 0 && err == nil {
+			err = errForgotten
+		}
 	}
-	return c, err
+	if err != nil {
+		return Committed{}, err
+	}
+	return c, nil
 }
 
-func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
+// errForgotten says that Redis did not know a script that it had just been given: another server answered, or somebody flushed them.
+var errForgotten = errors.New("redis forgot a script at once")
+
+// commit makes those of the steps that are listed. It returns those that were not made because Redis did not know their script.
+func (p *Process) commit(ctx context.Context, steps []Step, listed []int, c *Committed) (unknown []int, err error) {
 	var by [kinds][]int
-	for i := range steps {
+	for _, i := range listed {
 		by[steps[i].Kind] = append(by[steps[i].Kind], i)
 	}
 	pipe := p.q.store.Client().Pipeline()
@@ -87,7 +101,7 @@ func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
 	}
 	logged := map[int]*redis.StringCmd{}
 	longer := map[string]bool{} // the organizations whose delivery log grows
-	for i := range steps {
+	for _, i := range listed {
 		if steps[i].Delivery != nil {
 			org := steps[i].Event.OrgID
 			logged[i] = p.q.logAttempt(ctx, pipe, org, *steps[i].Delivery)
@@ -98,7 +112,6 @@ func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
 		p.q.capLog(ctx, pipe, org)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	c := Committed{Done: make([]bool, len(steps))}
 	for i, l := range logged {
 		if err := l.Err(); err != nil {
 			c.Unlogged = err
@@ -108,19 +121,23 @@ func (p *Process) commit(ctx context.Context, steps []Step) (Committed, error) {
 	}
 	for _, part := range parts {
 		r, err := part.cmd.Slice()
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			unknown = append(unknown, part.steps...)
+			continue
+		}
 		if err == nil && len(r) == 0 {
 			err = errReply
 		}
 		m, err := state(r, err, 1)
 		if err != nil {
-			return Committed{}, err
+			return nil, err
 		}
 		done := list(m[0])
 		for k, i := range part.steps {
 			c.Done[i] = k < len(done) && num(done[k]) == 1
 		}
 	}
-	return c, nil
+	return unknown, nil
 }
 
 // append adds the step's arguments, as its script has them.
