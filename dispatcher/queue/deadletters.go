@@ -48,7 +48,7 @@ func (q *Queue) DeadLetters(ctx context.Context, org string, limit int, cursor s
 	if err != nil {
 		return config.Page[DeadLetter]{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	next := q.deadOfAll
 	if org != "" {

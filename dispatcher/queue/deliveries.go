@@ -36,7 +36,7 @@ func (q *Queue) Deliveries(ctx context.Context, org string, limit int, cursor st
 	if err != nil {
 		return config.Page[Delivery]{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	oldest := strconv.FormatInt(time.Now().Add(-deliveriesLife).UnixMilli(), 10)
 	all, err := q.store.Client().XRevRangeN(ctx, q.names.Deliveries(org), from, oldest, int64(limit+1)).Result()
@@ -63,7 +63,7 @@ func (q *Queue) Deliveries(ctx context.Context, org string, limit int, cursor st
 
 // LogAttempt adds one attempt to the delivery log of org.
 func (q *Queue) LogAttempt(ctx context.Context, org string, d Delivery) error {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	pipe := q.store.Client().Pipeline()
 	q.logAttempt(ctx, pipe, org, d)

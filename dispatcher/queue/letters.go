@@ -17,7 +17,7 @@ type letter struct{ id, org, at string }
 
 // findByID finds the dead events with the given ids, through the index by id.
 func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found []letter, refused []Refused, err error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	pipe := q.store.Client().Pipeline()
 	cmds := make([]*redis.StringSliceCmd, 0, len(ids))
@@ -69,7 +69,7 @@ func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found [
 // findByOrg finds an organization's dead events, or everybody's, oldest first within each organization, beyond the cursor. What died
 // after the first call, which the cursor remembers, is left out: it may have been replayed by it.
 func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next string, remaining int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	c := q.store.Client()
 	begun, last, ok := strings.Cut(r.Cursor, ",")
@@ -128,7 +128,7 @@ func (q *Queue) split(ctx context.Context, all []letter) (active []letter, refus
 	if len(keys) == 0 {
 		return nil, nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	hashes := q.store.ReadHashes(ctx, keys...)
 	for _, h := range hashes {

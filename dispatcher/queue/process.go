@@ -269,7 +269,7 @@ func (p *Process) Listen(ctx context.Context, cursor string) error {
 
 // ParkedOrgs lists organizations that have parked events, from position start on.
 func (p *Process) ParkedOrgs(ctx context.Context, start, n int) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	return p.q.store.Client().ZRange(ctx, p.q.names.ParkedOrgs(), int64(start), int64(start+n-1)).Result()
 }

@@ -25,7 +25,7 @@ func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := q.store.Initialized(ctx); err != nil {
 		return "", storeError(err)

@@ -48,8 +48,16 @@ func mustRead(name string) string {
 
 func load(name string) *redis.Script { return redis.NewScript(lib + "\n" + mustRead(name)) }
 
-// commandTimeout bounds one script, answer included. The steps are short; what takes longer is a Redis in trouble.
+// commandTimeout bounds a call whose context has no deadline. The steps are short; what takes longer is a Redis in trouble.
 const commandTimeout = 5 * time.Second
+
+// bounded returns ctx with a deadline: its own where it has one, since how long to wait is the caller's to say.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, commandTimeout)
+}
 
 // errReply says that Redis answered in a shape that the script never has.
 var errReply = errors.New("redis answered a script in an unexpected shape")
@@ -71,7 +79,7 @@ func (q *Queue) arguments(process string, own []any) []any {
 
 // run runs one script and returns the members of its reply.
 func (q *Queue) run(ctx context.Context, s *redis.Script, process string, own ...any) ([]any, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	r, err := s.Run(ctx, q.store.Client(), q.keys(), q.arguments(process, own)...).Slice()
 	if err != nil {

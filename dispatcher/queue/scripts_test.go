@@ -1,10 +1,28 @@
 package queue
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 )
+
+// Whoever calls says how long Redis may take; who does not say gets a bound all the same.
+func TestBounded(t *testing.T) {
+	want := time.Now().Add(3 * commandTimeout)
+	long, cancel := context.WithDeadline(t.Context(), want)
+	defer cancel()
+	ctx, cancel := bounded(long)
+	defer cancel()
+	if got, ok := ctx.Deadline(); !ok || !got.Equal(want) {
+		t.Errorf("a deadline of %v became %v", want, got)
+	}
+	ctx, cancel = bounded(t.Context())
+	defer cancel()
+	if got, ok := ctx.Deadline(); !ok || time.Until(got) > commandTimeout {
+		t.Errorf("no deadline became %v", got)
+	}
+}
 
 // Redis may know some scripts and not others: after SCRIPT FLUSH, while two versions run. What is done at once is told as done.
 func TestCommitWithSomeScriptsUnknown(t *testing.T) {

@@ -43,7 +43,7 @@ type Committed struct {
 // commit. After an error it may be repeated with the same steps: each is guarded by the place that it leaves, and a Delivery that was
 // logged is taken out of its step.
 func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	c := Committed{Done: make([]bool, len(steps))}
 	all := make([]int, len(steps))
