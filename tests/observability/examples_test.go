@@ -1,6 +1,7 @@
 package observability
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -61,6 +62,12 @@ func TestSystemdUnitsAreValid(t *testing.T) {
 		if !strings.Contains(unit, "\nTimeoutStopSec=45\n") {
 			t.Errorf("%s does not give the process 45 s to stop", filepath.Base(path))
 		}
+		if !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") {
+			t.Errorf("after a few failures in a row, %s stays down", filepath.Base(path))
+		}
+		if strings.Contains(unit, "ProcSubset=") { // hides /proc/stat
+			t.Errorf("%s has no process_start_time_seconds", filepath.Base(path))
+		}
 		// Everything is checked but the path of the binary, which is not installed here.
 		here := filepath.Join(dir, filepath.Base(path))
 		if err := os.WriteFile(here, []byte(strings.ReplaceAll(unit, "/usr/local/bin/tenzo-gateway", binary)), 0o600); err != nil {
@@ -99,6 +106,7 @@ func TestComposeFileIsWhole(t *testing.T) {
 	dir := inConfig(t, "examples", "docker")
 	var c struct {
 		Services map[string]struct {
+			Image           string
 			Command         []string
 			Environment     map[string]string
 			StopGracePeriod string `yaml:"stop_grace_period"`
@@ -136,6 +144,20 @@ func TestComposeFileIsWhole(t *testing.T) {
 		}
 	}
 	checkFlags(t, c.Services["dispatcher"].Command)
+	for name, s := range c.Services {
+		if _, version, _ := strings.Cut(s.Image, ":"); version == "" && s.Build.Context == "" {
+			t.Errorf("%s is whatever %s is today", name, s.Image)
+		}
+	}
+	var schema struct {
+		Dependencies map[string]string `json:"devDependencies"`
+	}
+	if err := json.Unmarshal([]byte(read(t, filepath.Join(harness.Root(t), "tests", "grafana", "package.json"))), &schema); err != nil {
+		t.Fatal(err)
+	}
+	if image := c.Services["grafana"].Image; image != "grafana/grafana:"+schema.Dependencies["@grafana/schema"] {
+		t.Errorf("dashboards are checked for %v, and shown by %s", schema.Dependencies, image)
+	}
 
 	// Prometheus finds the rules where the compose file mounts them.
 	mounted := t.TempDir()
@@ -168,9 +190,8 @@ func TestDockerfileNamesWhatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	minor := strings.Join(strings.Split(strings.TrimSpace(goVersion), ".")[:2], ".")
-	if !strings.Contains(text, "golang:"+minor) {
-		t.Errorf("the Dockerfile builds with another Go than %s", minor)
+	if wanted := "golang:" + strings.TrimSpace(goVersion) + "-"; !strings.Contains(text, wanted) {
+		t.Errorf("the Dockerfile builds with another Go than %s", wanted)
 	}
 }
 

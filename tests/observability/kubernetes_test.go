@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +16,13 @@ import (
 // kubernetes reads the manifest's objects by kind and name.
 func kubernetes(t *testing.T) map[string]map[string]any {
 	t.Helper()
+	return objects(t, "tenzo.yaml")
+}
+
+func objects(t *testing.T, file string) map[string]map[string]any {
+	t.Helper()
 	objects := map[string]map[string]any{}
-	d := yaml.NewDecoder(bytes.NewReader([]byte(read(t, inConfig(t, "examples", "kubernetes", "tenzo.yaml")))))
+	d := yaml.NewDecoder(bytes.NewReader([]byte(read(t, inConfig(t, "examples", "kubernetes", file)))))
 	for {
 		var o map[string]any
 		err := d.Decode(&o)
@@ -90,6 +96,86 @@ func TestKubernetesManifestIsWhole(t *testing.T) {
 			t.Errorf("the dispatcher does not listen on the status port %d", status)
 		}
 		checkFlags(t, c.Args)
+	}
+}
+
+// Both kinds of pods are spread, are not all taken at once, and show their status to Prometheus alone.
+func TestKubernetesManifestKeepsPodsUp(t *testing.T) {
+	all := kubernetes(t)
+	for _, name := range []string{"tenzo-gateway", "tenzo-dispatcher"} {
+		label := "app.kubernetes.io/name: " + name
+		text := func(kind string) string {
+			out, err := yaml.Marshal(all[kind+" "+name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(out)
+		}
+		for kind, wanted := range map[string][]string{
+			"Deployment":          {label, "topologySpreadConstraints", "registry.example.com/tenzo-gateway:VERSION", "timeoutSeconds: 3", "timeoutSeconds: 5"},
+			"PodDisruptionBudget": {label, "minAvailable: 1"},
+			"NetworkPolicy":       {label, "port: status", "kubernetes.io/metadata.name: monitoring"},
+		} {
+			for _, part := range wanted {
+				if !strings.Contains(text(kind), part) {
+					t.Errorf("%s %s lacks %s", kind, name, part)
+				}
+			}
+		}
+		if strings.Contains(text("Deployment"), "failureThreshold: 1") {
+			t.Errorf("one slow answer takes %s out", name)
+		}
+	}
+}
+
+// The two ways to scrape the pods find them by their label, and name jobs as alerts and dashboards expect.
+func TestKubernetesPodsAreScraped(t *testing.T) {
+	var monitor struct {
+		Spec struct {
+			JobLabel string `yaml:"jobLabel"`
+			Selector struct {
+				MatchExpressions []struct {
+					Key    string
+					Values []string
+				} `yaml:"matchExpressions"`
+			}
+			PodMetricsEndpoints []struct{ Port string } `yaml:"podMetricsEndpoints"`
+		}
+	}
+	text, err := yaml.Marshal(objects(t, "podmonitor.yaml")["PodMonitor tenzo"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &monitor); err != nil {
+		t.Fatal(err)
+	}
+	const label = "app.kubernetes.io/name"
+	s := monitor.Spec
+	if s.JobLabel != label || len(s.Selector.MatchExpressions) != 1 || s.Selector.MatchExpressions[0].Key != label ||
+		!slices.Equal(s.Selector.MatchExpressions[0].Values, []string{"tenzo-gateway", "tenzo-dispatcher"}) ||
+		len(s.PodMetricsEndpoints) != 1 || s.PodMetricsEndpoints[0].Port != "status" {
+		t.Errorf("the PodMonitor is %+v", s)
+	}
+	var config struct {
+		ScrapeConfigs []struct {
+			RelabelConfigs []struct {
+				SourceLabels []string `yaml:"source_labels"`
+				Regex        string
+				Action       string
+				TargetLabel  string `yaml:"target_label"`
+			} `yaml:"relabel_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	readYAML(t, inConfig(t, "examples", "kubernetes", "prometheus.yml"), &config)
+	kept, named := false, false
+	for _, r := range config.ScrapeConfigs[0].RelabelConfigs {
+		if slices.Equal(r.SourceLabels, []string{"__meta_kubernetes_pod_label_app_kubernetes_io_name"}) {
+			kept = kept || r.Action == "keep" && regexp.MustCompile("^(?:"+r.Regex+")$").MatchString("tenzo-dispatcher")
+			named = named || r.TargetLabel == "job"
+		}
+	}
+	if !kept || !named {
+		t.Errorf("the scrape configuration is %+v", config)
 	}
 }
 
