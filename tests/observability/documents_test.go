@@ -87,6 +87,35 @@ func TestDocumentsNameWhatStandsInRedis(t *testing.T) {
 	}
 }
 
+var quotedMessage = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")
+
+// Messages of the log that the document on operating explains are those that the code writes.
+func TestDocumentsQuoteMessages(t *testing.T) {
+	_, section, _ := strings.Cut(read(t, inConfig(t, "docs", "operate.md")), "| `msg` begins with |")
+	section, _, _ = strings.Cut(section, "\n\n")
+	quoted := quotedMessage.FindAllStringSubmatch(section, -1)
+	if len(quoted) < 5 {
+		t.Fatalf("the document explains %d messages", len(quoted))
+	}
+	var code strings.Builder
+	for _, folder := range []string{"caddymodule", "config", "dispatcher"} {
+		err := filepath.WalkDir(filepath.Join(harness.Root(t), folder), func(path string, _ os.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				code.WriteString(read(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range quoted {
+		if !strings.Contains(code.String(), `"`+m[1]) {
+			t.Errorf("no message begins with %q", m[1])
+		}
+	}
+}
+
 // A runbook says what an alert means, what customers notice, what to check and what to do.
 func TestRunbooksSayWhatToDo(t *testing.T) {
 	text := read(t, inConfig(t, "docs", "runbooks.md"))

@@ -87,6 +87,27 @@ func TestSystemdUnitsAreValid(t *testing.T) {
 	}
 }
 
+// The environment file is one that systemd, a shell and Caddy's --envfile read in the same way.
+func TestEnvironmentFileIsRead(t *testing.T) {
+	file := inConfig(t, "examples", "systemd", "environment")
+	out, err := run("", "bash", "-c", `set -a; . "$0"; printenv TENZO_REDIS_URL`, file)
+	if err != nil || out != "redis://tenzo:CHANGE-ME@redis.internal:6379/0\n" {
+		t.Errorf("a shell reads %q, %v", out, err)
+	}
+	path := filepath.Join(t.TempDir(), "Caddyfile")
+	writeFile(t, path, caddyfiles(t)["edge.Caddyfile"])
+	t.Setenv("TENZO_REDIS_URL", "") // restored at the end
+	if err := os.Unsetenv("TENZO_REDIS_URL"); err != nil {
+		t.Fatal(err)
+	}
+	if r := harness.RunGateway(t, nil, "", "validate", "--config", path); r.Status == 0 {
+		t.Error("validate needs no Redis URL, so the next one shows nothing")
+	}
+	if r := harness.RunGateway(t, nil, "", "validate", "--config", path, "--envfile", file); r.Status != 0 {
+		t.Errorf("validate with --envfile ends with %d: %s", r.Status, r.Stderr)
+	}
+}
+
 // checkFlags says which flags of a command line the binary does not know.
 func checkFlags(t *testing.T, args []string) {
 	t.Helper()
