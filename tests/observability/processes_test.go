@@ -22,11 +22,12 @@ type processes struct {
 	gateway, dispatch               *harness.Gateway
 	receiver                        *harness.Receiver
 	site                            string // the gateway's URL
+	lostSite                        string // that of the site whose upstream is not there
 	key                             string
 	gatewayMetrics, dispatchMetrics string
 	gatewayReady, dispatchReady     string
 	listen                          string // the companion's address
-	ports                           struct{ site, status, upstream int }
+	ports                           struct{ site, lostSite, status, upstream int }
 }
 
 // startProcesses starts them all on a marked Redis with one key of the organization acme.
@@ -66,8 +67,10 @@ func (p *processes) createKey(t *testing.T, args ...string) string {
 func (p *processes) startGateway(t *testing.T) {
 	t.Helper()
 	p.ports.site, p.ports.status, p.ports.upstream = harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
+	p.ports.lostSite = harness.FreePort(t)
 	status := "http://127.0.0.1:" + strconv.Itoa(p.ports.status)
 	p.site = "http://127.0.0.1:" + strconv.Itoa(p.ports.site)
+	p.lostSite = "http://127.0.0.1:" + strconv.Itoa(p.ports.lostSite)
 	p.gatewayMetrics, p.gatewayReady = status+"/metrics", status+"/readyz"
 	p.gateway = harness.StartGateway(t, harness.GatewayOptions{Caddyfile: p.caddyfile(), Env: p.env(), Ready: status + "/livez"})
 }
@@ -87,10 +90,15 @@ func (p *processes) caddyfile() string {
 		}
 	}
 }
-http://:%d {
+http://127.0.0.1:%d {
 	bind 127.0.0.1
 	tenzo_auth
 	reverse_proxy 127.0.0.1:%d
+}
+http://:%d {
+	bind 127.0.0.1
+	tenzo_auth
+	reverse_proxy 127.0.0.1:1
 }
 http://:%d {
 	bind 127.0.0.1
@@ -101,7 +109,7 @@ http://:%d {
 	metrics /metrics
 	tenzo_health
 }
-`, passedEvent, p.receiver.CAFile(), p.ports.site, p.ports.upstream, p.ports.upstream, p.ports.status)
+`, passedEvent, p.receiver.CAFile(), p.ports.site, p.ports.upstream, p.ports.lostSite, p.ports.upstream, p.ports.status)
 }
 
 // startDispatch starts the companion.
@@ -135,7 +143,12 @@ func sha256Hex(key string) string {
 // get sends a request with a key, none where empty, and returns the status.
 func (p *processes) get(t *testing.T, key string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.site+"/", nil)
+	return p.getFrom(t, p.site, key)
+}
+
+func (p *processes) getFrom(t *testing.T, site, key string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, site+"/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

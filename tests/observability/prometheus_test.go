@@ -91,6 +91,14 @@ func (m *prometheus) query(ctx context.Context, expr string) (int, error) {
 	return len(data.Result), err
 }
 
+// labelValues are the values that a label of a metric had since the start: what label_values() of a dashboard's variable finds.
+func (m *prometheus) labelValues(ctx context.Context, selector, label string) (values []string, err error) {
+	err = m.get(ctx, "/api/v1/label/"+label+"/values", url.Values{
+		"match[]": {selector}, "start": {strconv.FormatInt(m.start.Unix(), 10)}, "end": {strconv.FormatInt(time.Now().Unix()+1, 10)},
+	}, &values)
+	return values, err
+}
+
 // values is how many values, numbers all of them, an expression had at any second since the start.
 func (m *prometheus) values(ctx context.Context, expr string) (int, error) {
 	var data struct {
@@ -172,14 +180,17 @@ func (m *prometheus) watch(t *testing.T) *watch {
 // await waits until an alert was pending, or firing.
 func (w *watch) await(t *testing.T, within time.Duration, alert string, states ...string) {
 	t.Helper()
-	harness.Eventually(t, within, func() error {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		for _, state := range states {
-			if !w.seen[alert+" "+state].IsZero() {
-				return w.err
-			}
+	harness.Eventually(t, within, func() error { return w.was(alert, states...) })
+}
+
+// was is nil where an alert was pending, or firing.
+func (w *watch) was(alert string, states ...string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, state := range states {
+		if !w.seen[alert+" "+state].IsZero() {
+			return w.err
 		}
-		return fmt.Errorf("%s was not %v; seen: %v", alert, states, w.seen)
-	})
+	}
+	return fmt.Errorf("%s was not %v; seen: %v", alert, states, w.seen)
 }

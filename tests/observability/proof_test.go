@@ -22,7 +22,9 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 	m := startPrometheus(t, p)
 	w := m.watch(t)
 
+	s.loseReplica(t, w)
 	s.traffic(t, 8*time.Second)
+	s.loseUpstream(t, w)
 	for range 300 { // of verdicts from the cache, a sample is measured
 		p.get(t, p.key)
 	}
@@ -46,6 +48,12 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 	for _, alert := range []string{"TenzoInvalidKeyRecord", "TenzoWebhookUnknownEvents", "TenzoWebhookEventsLost", "TenzoRedisFull"} {
 		w.await(t, 5*time.Second, alert, "firing")
 	}
+	// Responses are counted on a site with a host name and on one without, under another handler each.
+	for _, code := range []string{"200", "502"} {
+		if n, err := m.values(t.Context(), `deployment:caddy_http_responses:rate5m{code="`+code+`"} > 0`); err != nil || n == 0 {
+			t.Errorf("of Caddy's responses %s there are %d values, error %v", code, n, err)
+		}
+	}
 	checkPanelsHaveData(t, m)
 	checkRulesHaveData(t, m)
 }
@@ -53,11 +61,11 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 // checkPanelsHaveData evaluates every expression of every dashboard, over the whole time of the test.
 func checkPanelsHaveData(t *testing.T, m *prometheus) {
 	t.Helper()
-	fill := strings.NewReplacer("$job", ".+", "$instance", ".+", "$__rate_interval", "5s", "$__range", "5m")
 	for _, d := range dashboards(t) {
+		fill := fillVariables(t, m, d)
 		for _, p := range d.Panels {
 			for _, target := range p.Targets {
-				n, err := m.values(t.Context(), fill.Replace(target.Expr))
+				n, err := m.values(t.Context(), fill.Replace(strings.TrimSuffix(target.Expr, " or vector(0)")))
 				if err != nil {
 					t.Errorf("%s: %s: %v: %s", d.file, p.Title, err, target.Expr)
 				} else if n == 0 && !p.mayBeEmpty() {
@@ -71,16 +79,28 @@ func checkPanelsHaveData(t *testing.T, m *prometheus) {
 				t.Errorf("%s: the annotation %s has %d values, error %v", d.file, a.Name, n, err)
 			}
 		}
-		for _, v := range d.Templating.List {
-			query, label, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(v.Query, "label_values("), ")"), ", ")
-			if !ok {
-				continue // the data source
-			}
-			if n, err := m.query(t.Context(), "count by ("+label+") (last_over_time("+fill.Replace(query)+"[5m]))"); err != nil || n == 0 {
-				t.Errorf("%s: the variable %s has %d values, error %v", d.file, v.Name, n, err)
-			}
-		}
 	}
+}
+
+// fillVariables puts into expressions what Grafana does where "All" is chosen: every value that the variable's query finds.
+func fillVariables(t *testing.T, m *prometheus, d dashboard) *strings.Replacer {
+	t.Helper()
+	pairs := []string{"$__rate_interval", "5s", "$__range", "5m"}
+	for _, v := range d.Templating.List {
+		query, label, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(v.Query, "label_values("), ")"), ", ")
+		if !ok {
+			continue // the data source
+		}
+		values, err := m.labelValues(t.Context(), strings.NewReplacer(pairs...).Replace(query), label)
+		if err != nil || len(values) == 0 {
+			t.Errorf("%s: the variable %s has the values %v, error %v", d.file, v.Name, values, err)
+		}
+		for i := range values {
+			values[i] = strings.ReplaceAll(regexp.QuoteMeta(values[i]), `\`, `\\`) // within quotes of PromQL
+		}
+		pairs = append(pairs, "$"+v.Name, strings.Join(values, "|"))
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 var selectorOfRule = regexp.MustCompile(`(?:\b(?:tenzo_|deployment:|instance:|process_|caddy_)[a-z0-9_:]+|\bup\b)(?:\{[^}]*\})?`)

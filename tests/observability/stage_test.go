@@ -114,6 +114,27 @@ func (s *stage) traffic(t *testing.T, span time.Duration) {
 	}
 }
 
+// loseReplica makes Redis refuse writes because no replica is connected.
+func (s *stage) loseReplica(t *testing.T, w *watch) {
+	t.Helper()
+	s.do(t, "CONFIG", "SET", "min-replicas-to-write", "1")
+	w.await(t, 20*time.Second, "TenzoRedisRefusing", "pending")
+	s.do(t, "CONFIG", "SET", "min-replicas-to-write", "0")
+}
+
+// loseUpstream asks for what an upstream should answer that is not there.
+func (s *stage) loseUpstream(t *testing.T, w *watch) {
+	t.Helper()
+	harness.Eventually(t, 20*time.Second, func() error {
+		for range 20 {
+			if status := s.p.getFrom(t, s.p.lostSite, s.p.key); status != http.StatusBadGateway {
+				t.Errorf("without an upstream a good key is answered %d", status)
+			}
+		}
+		return w.was("TenzoUpstreamFailing", "pending")
+	})
+}
+
 // changeKeys announces changes of a key in use.
 func (s *stage) changeKeys(t *testing.T) {
 	t.Helper()
