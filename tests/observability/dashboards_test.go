@@ -37,6 +37,7 @@ type dashPanel struct {
 	FieldConfig              struct{ Defaults struct{ Unit string } }
 	Targets                  []struct {
 		Expr, LegendFormat string
+		Range, Instant     bool
 		Datasource         struct{ UID string }
 	}
 }
@@ -118,8 +119,8 @@ func checkVariables(t *testing.T, d dashboard) {
 			}
 			continue
 		}
-		if v.Type != "query" || !strings.HasPrefix(v.Query, "label_values(") || !v.Multi || !v.IncludeAll || v.AllValue != ".+" {
-			t.Errorf("the variable is %+v", v)
+		if v.Type != "query" || !strings.HasPrefix(v.Query, "label_values(") || !v.Multi || !v.IncludeAll || v.AllValue != "" {
+			t.Errorf("the variable is %+v; a value for all would select processes that are not ours", v)
 		}
 	}
 	if !slices.Equal(names, []string{"datasource", "job", "instance"}) {
@@ -140,6 +141,10 @@ func checkPanel(t *testing.T, p dashPanel) {
 		if target.Datasource.UID != "${datasource}" || (target.LegendFormat == "" && p.Type != "stat") {
 			t.Errorf("a target of the panel %q has the data source %q and the legend %q", p.Title, target.Datasource.UID, target.LegendFormat)
 		}
+		// The last number within the time shown may be an old one; a number is what is so now.
+		if stat := p.Type == "stat"; target.Instant != stat || target.Range == stat {
+			t.Errorf("a target of the panel %q, a %s, asks for an instant: %v, a range: %v", p.Title, p.Type, target.Instant, target.Range)
+		}
 		checkExpression(t, "the panel "+p.Title, target.Expr)
 	}
 }
@@ -148,15 +153,19 @@ var (
 	selectorText = regexp.MustCompile(`\{[^{}]*\}`)
 	rangeText    = regexp.MustCompile(`\[([^\]]*)\]`)
 	counterText  = regexp.MustCompile(`([a-z0-9_]+(?:_total|_count|_bucket|_sum))(?:\{[^{}]*\})(\[)?`)
-	inRedis      = regexp.MustCompile(`tenzo_webhook_(parked|retrying|backlog|oldest_event_age_seconds|dead_letters|books_difference)\{`)
+	inRedis      = regexp.MustCompile(`tenzo_webhook_(parked|retrying|backlog|oldest_event_age_seconds|dead_letters|books_difference)\{[^}]*\}`)
+	lostRedis    = regexp.MustCompile(`^ unless tenzo_redis_up\{[^}]*\} == 0\)`)
+	alertText    = regexp.MustCompile(`ALERTS\{alertname=~"Tenzo\.\+", alertstate="firing", [^}]*\}`)
 )
 
-// checkExpression holds an expression of a dashboard to the rules: the variables select, rates use the rate interval, counters stand under
-// rate or increase, and what stands in Redis is aggregated with max.
+// checkExpression holds an expression of a dashboard to the rules: the variables select (but among alerts, most of which belong to no one
+// process), rates use the rate interval, counters stand under rate or increase, and what stands in Redis is aggregated with max over the
+// processes that reach it.
 func checkExpression(t *testing.T, where, expr string) {
 	t.Helper()
-	selectors := selectorText.FindAllString(expr, -1)
-	if len(selectors) == 0 {
+	alerts := len(alertText.FindAllString(expr, -1))
+	selectors := selectorText.FindAllString(alertText.ReplaceAllString(expr, ""), -1)
+	if len(selectors)+alerts == 0 {
 		t.Errorf("%s selects nothing: %s", where, expr)
 	}
 	for _, s := range selectors {
@@ -176,8 +185,15 @@ func checkExpression(t *testing.T, where, expr string) {
 		}
 	}
 	for _, at := range inRedis.FindAllStringIndex(expr, -1) {
-		if !strings.HasSuffix(expr[:at[0]], "max(") {
+		aggregated := strings.HasSuffix(expr[:at[0]], "max(")
+		if strings.Contains(expr[at[0]:at[1]], "books_difference") { // in either direction
+			aggregated = strings.HasSuffix(expr[:at[0]], "max(abs(")
+		}
+		if !aggregated {
 			t.Errorf("%s does not aggregate what stands in Redis with max: %s", where, expr)
+		}
+		if !lostRedis.MatchString(expr[at[1]:]) {
+			t.Errorf("%s shows what processes say that have lost Redis: %s", where, expr)
 		}
 	}
 }

@@ -1,5 +1,20 @@
 package main
 
+// allRequests is the rate of requests that tenzo_auth judged.
+const allRequests = `sum(rate(tenzo_auth_requests_total{@}[$__rate_interval]))`
+
+// outer selects the routes in which Caddy counts the requests of a site: it goes by the name of a route's first handler, which is subroute on
+// a site with a host name.
+const outer = `handler=~"subroute|tenzo_auth"`
+
+// responses are the rates of Caddy's responses. A request counts in each route that it passes; the outermost has them all, hence max.
+func responses(which string) string {
+	if which != "" {
+		which = ", " + which
+	}
+	return `max without (handler) (rate(caddy_http_request_duration_seconds_count{@, ` + outer + which + `}[$__rate_interval]))`
+}
+
 // gateway is about requests with API keys.
 func gateway() dashboard {
 	return dashboard{
@@ -7,19 +22,24 @@ func gateway() dashboard {
 		description: "API keys at the edge: who is let in, where verdicts come from, how fast revocations arrive, whether Redis is well.",
 		rows: []row{
 			{"At a glance", []panel{
+				alertsStat(),
 				stat("Let in", requests, "Requests with a valid key.",
 					q("", `sum(rate(tenzo_auth_requests_total{@, result="allowed"}[$__rate_interval]))`)),
 				stat("Refused", share, "Share of requests refused for their credentials.",
-					q("", `sum(rate(tenzo_auth_requests_total{@, result!~"allowed|key_store_unavailable|invalid_key_record"}[$__rate_interval])) / sum(rate(tenzo_auth_requests_total{@}[$__rate_interval]))`)).
+					q("", orZero(ratio(`sum(rate(tenzo_auth_requests_total{@, result!~"allowed|key_store_unavailable|invalid_key_record"}[$__rate_interval]))`, allRequests)))).
 					from(orange(0.2), red(0.5)),
-				stat("Without a verdict", share, "Share of requests answered 503: Redis gave no answer in time, or a key's record is broken.",
-					q("", `sum(rate(tenzo_auth_requests_total{@, result=~"key_store_unavailable|invalid_key_record"}[$__rate_interval])) / sum(rate(tenzo_auth_requests_total{@}[$__rate_interval]))`)).
+				stat("No verdict", share, "Share of requests answered 503: Redis gave no answer in time, or a key's record is broken.",
+					q("", orZero(ratio(`sum(rate(tenzo_auth_requests_total{@, result=~"key_store_unavailable|invalid_key_record"}[$__rate_interval]))`, allRequests)))).
 					from(orange(0.001), red(0.01)),
 				stat("Redis", cores, "The worst that any process says of Redis.",
 					q("answers", `min(tenzo_redis_up{@})`), q("data", `min(tenzo_redis_initialized{@})`)).says(upDown("ok", "no")),
 				stat("Staleness", seconds, "How old the oldest change of a key could be that some gateway has not seen. Beyond 60 s nothing cached is trusted.",
 					q("", `max(tenzo_auth_staleness_seconds{@})`)).from(orange(5), red(30)),
-				stat("Gateways", count, "Processes that answer Prometheus.", q("", `sum(up{@})`)).whole(),
+				stat("Upstream failing", share, "Share of responses that are 502 or 504: the upstream could not be reached, or broke off. Needs the global option `metrics`.",
+					q("", orZero(ratio(`sum(`+responses(`code=~"502|504"`)+`)`, `sum(`+responses("")+`)`)))).
+					from(orange(0.01), red(0.05)),
+				stat("Gateways", count, "Processes that answer Prometheus. Orange: a single one, so that nothing takes over when it fails.",
+					q("", orZero(`sum(up{@})`))).whole().worst(1, 2),
 			}},
 			{"Who is let in, who is not?", []panel{
 				graph("Requests by result", requests, "All requests; the codes are those of the problem+json bodies.",
@@ -34,7 +54,7 @@ func gateway() dashboard {
 					q("{{source}}", `sum by (source) (rate(tenzo_auth_lookups_total{@}[$__rate_interval]))`)).stack().
 					series(map[string]string{"cache": "green", "redis": "blue", "shared": "purple", "negative": "orange"}),
 				graph("Share without a read of Redis", share, "Verdicts that needed no read of their own. Low right after a start, and where keys are used less than once a minute.",
-					q("all gateways", `sum(rate(tenzo_auth_lookups_total{@, source!="redis"}[$__rate_interval])) / sum(rate(tenzo_auth_lookups_total{@}[$__rate_interval]))`)).upTo(1),
+					q("all gateways", ratio(`sum(rate(tenzo_auth_lookups_total{@, source!="redis"}[$__rate_interval]))`, `sum(rate(tenzo_auth_lookups_total{@}[$__rate_interval]))`))).upTo(1),
 				graph("Keys in the cache", count, "Good keys held; cache_size bounds them.",
 					q("{{instance}}", `tenzo_auth_cache_entries{@}`)),
 				graph("Keys pushed out of the cache", perSecond, "Steadily above zero, cache_size is smaller than the keys in use.",
@@ -66,11 +86,11 @@ func gateway() dashboard {
 			redisRow(),
 			{"What does Caddy see?", []panel{
 				graph("Responses by status", requests, "As clients got them. Needs the global option `metrics`.",
-					q("{{code}}", `sum by (code) (rate(caddy_http_request_duration_seconds_count{@, handler="tenzo_auth"}[$__rate_interval]))`)).stack(),
+					q("{{code}}", `sum by (code) (`+responses("")+`)`)).stack(),
 				graph("Time to the first byte", seconds, "Key check and upstream together. Needs the global option `metrics`.",
-					quantiles("", `caddy_http_response_duration_seconds_bucket{@, handler="tenzo_auth"}`)...).logScale(),
+					quantiles("", `caddy_http_response_duration_seconds_bucket{@, `+outer+`}`)...).logScale(),
 				graph("Requests in flight", count, "Needs the global option `metrics`.",
-					q("{{instance}}", `sum by (instance) (caddy_http_requests_in_flight{@, handler="tenzo_auth"})`)),
+					q("{{instance}}", `sum by (instance) (max without (handler) (caddy_http_requests_in_flight{@, `+outer+`}))`)),
 				states("Upstreams", "Whether Caddy takes each upstream for healthy.",
 					q("{{upstream}}", `min by (upstream) (caddy_reverse_proxy_upstreams_healthy{@})`)).says(upDown("healthy", "failing")),
 			}},

@@ -50,10 +50,11 @@ func (d dashboard) model() object {
 }
 
 func (d dashboard) variables() []object {
+	// "All" is what the list holds: any other value for it would mean every process that Prometheus knows.
 	choice := func(name, label, description, query string) object {
 		return object{
 			"name": name, "label": label, "description": description, "type": "query", "datasource": datasource, "query": query,
-			"multi": true, "includeAll": true, "allValue": ".+", "current": object{"text": []string{"All"}, "value": []string{"$__all"}},
+			"multi": true, "includeAll": true, "allValue": "", "current": object{"text": []string{"All"}, "value": []string{"$__all"}},
 			"refresh": 2, "sort": 1, "regex": "",
 		}
 	}
@@ -64,7 +65,8 @@ func (d dashboard) variables() []object {
 	}
 }
 
-// annotations mark when processes started and configurations were loaded: the moment is the value of a metric.
+// annotations mark while what alerts fired, and when processes started and configurations were loaded: that moment is the value of a
+// metric.
 func annotations() []object {
 	mark := func(name, color, metric, text string) object {
 		return object{
@@ -73,7 +75,12 @@ func annotations() []object {
 			"useValueForTime": true, "titleFormat": text, "textFormat": "{{job}} {{instance}}", "tagKeys": "job",
 		}
 	}
+	alerts := mark("Alerts", "red", "", "{{alertname}}")
+	alerts["target"] = object{"refId": "Anno", "expr": firing(`severity=~"critical|warning"`), "legendFormat": "{{alertname}}"}
+	alerts["useValueForTime"] = false
+	alerts["textFormat"], alerts["tagKeys"] = "{{severity}}", "severity"
 	return []object{
+		alerts,
 		mark("Restarts", "purple", "process_start_time_seconds", "Started"),
 		mark("Reloads", "blue", "caddy_config_last_reload_success_timestamp_seconds", "Configuration loaded"),
 	}
@@ -104,15 +111,21 @@ func (d dashboard) layout() []object {
 
 func (p panel) model(id int, at object) object {
 	var targets []object
+	now := p.kind == "stat"
 	for i, query := range p.queries {
 		targets = append(targets, object{
-			"refId": string(rune('A' + i)), "datasource": datasource, "expr": query.expr, "legendFormat": query.legend, "range": true, "editorMode": "code",
+			"refId": string(rune('A' + i)), "datasource": datasource, "expr": query.expr, "legendFormat": query.legend, "range": !now, "instant": now,
+			"editorMode": "code",
 		})
 	}
-	return object{
+	m := object{
 		"id": id, "type": p.kind, "title": p.title, "description": p.description, "datasource": datasource, "gridPos": at, "targets": targets,
 		"fieldConfig": object{"defaults": p.defaults(), "overrides": p.overrides()}, "options": p.options(),
 	}
+	if now {
+		m["interval"] = "1m" // a rate over less jumps with each request
+	}
+	return m
 }
 
 func (p panel) defaults() object {
@@ -153,7 +166,7 @@ func (p panel) custom() object {
 	switch p.kind {
 	case "timeseries":
 		c := object{
-			"drawStyle": "line", "lineWidth": 1, "fillOpacity": 10, "showPoints": "never", "spanNulls": false,
+			"drawStyle": "line", "lineWidth": 1, "fillOpacity": 10, "showPoints": "auto", "spanNulls": false,
 			"stacking": object{"mode": "none", "group": "A"}, "scaleDistribution": object{"type": "linear"},
 			"thresholdsStyle": object{"mode": "off"}, "axisSoftMin": 0,
 		}
@@ -196,7 +209,7 @@ func (p panel) options() object {
 			text = "value_and_name"
 		}
 		return object{
-			"colorMode": "value", "graphMode": "area", "justifyMode": "auto", "textMode": text, "orientation": "auto", "wideLayout": true,
+			"colorMode": "value", "graphMode": "none", "justifyMode": "auto", "textMode": text, "orientation": "auto", "wideLayout": true,
 			"showPercentChange": false, "percentChangeColorMode": "standard",
 			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
 		}

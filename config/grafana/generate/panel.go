@@ -57,20 +57,32 @@ func graph(title, unit, description string, queries ...query) panel {
 	return panel{kind: "timeseries", title: title, unit: unit, description: description, queries: queries, width: 12, height: 8}
 }
 
-// stat is a panel of one number, the last.
+// stat is a panel of what is so now: asked for the end of the time shown alone, since the last value within it may be an old one.
 func stat(title, unit, description string, queries ...query) panel {
-	return panel{kind: "stat", title: title, unit: unit, description: description, queries: queries, width: 4, height: 4}
+	return panel{kind: "stat", title: title, unit: unit, description: description, queries: queries, width: 3, height: 4}
 }
 
 // states is a panel of one bar for each process, coloured by the value.
 func states(title, description string, queries ...query) panel {
-	return panel{kind: "state-timeline", title: title, unit: cores, description: description, queries: queries, width: 12, height: 6}
+	return panel{kind: "state-timeline", title: title, unit: cores, description: description, queries: queries, width: 12, height: 8}
 }
 
 // q is a query; "@" in the expression stands for the selector of job and instance.
 func q(legend, expr string) query {
 	return query{expr: strings.ReplaceAll(expr, "@", selector), legend: legend}
 }
+
+// ratio is the share that part has of all, each a sum, and nothing where there is nothing to share.
+func ratio(part, all string) string { return "(" + part + " / (" + all + " > 0))" }
+
+// orZero makes an expression say 0 where it would say nothing.
+func orZero(expr string) string { return expr + " or vector(0)" }
+
+// standing is a gauge of what stands in Redis. A process that has lost its Redis goes on showing what stood there last, so it is left out.
+func standing(metric string) string { return metric + "{@} unless tenzo_redis_up{@} == 0" }
+
+// whileRedisAnswers ends the description of a panel of what stands in Redis.
+const whileRedisAnswers = " Without a value while no process reaches Redis."
 
 // quantiles asks a histogram for its median and 99th percentile, by a label where one is named.
 func quantiles(by, bucket string) []query {

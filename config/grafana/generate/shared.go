@@ -1,6 +1,17 @@
 package main
 
-// Rows that stand on both dashboards.
+// What stands on both dashboards.
+
+// firing selects the alerts that fire. Most belong to no one process, so job and instance do not select among them.
+func firing(which string) string {
+	return `ALERTS{alertname=~"Tenzo.+", alertstate="firing", ` + which + `}`
+}
+
+func alertsStat() panel {
+	return stat("Alerts", count, "Alerts that fire now, of every deployment that Prometheus watches. Red marks in the graphs name them; the runbooks are linked above.",
+		q("critical", orZero("count("+firing(`severity="critical"`)+")")), q("warning", orZero("count("+firing(`severity="warning"`)+")"))).
+		whole().from(red(1))
+}
 
 func redisRow() row {
 	return row{"Is Redis well?", []panel{
