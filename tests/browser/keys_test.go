@@ -254,10 +254,10 @@ func TestNamesAreText(t *testing.T) {
 	b.state("keys-odd-names-320")
 }
 
-// More keys than a page of the list has.
+// Every key can be seen and revoked, however many there are: more than a page of the list has, and more than a page of the API.
 func TestManyKeys(t *testing.T) {
 	s := newSite(t, nil)
-	for i := range 130 {
+	for i := range 1205 {
 		if _, err := s.Keys.Create(t.Context(), org, config.NewKey{Name: fmt.Sprintf("key %d", i)}); err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,12 @@ func TestManyKeys(t *testing.T) {
 	b := newTab(t, 1280)
 	b.open(s.URL + "/")
 	b.await("document.querySelectorAll('#keys tbody tr').length === 100")
-	b.click("button", "Show more")
-	b.await("document.querySelectorAll('#keys tbody tr').length === 130")
+	for _, rows := range []int{200, 400, 800, 1205} {
+		b.click("button", "Show more")
+		b.await(fmt.Sprintf("document.querySelectorAll('#keys tbody tr').length === %d", rows))
+	}
 	b.absent("button", "Show more")
+	b.pressRevoke("key 0")
+	b.click("button", "Revoke key")
+	b.rowShows("key 0", "Revoked")
 }

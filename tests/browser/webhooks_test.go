@@ -230,7 +230,51 @@ func TestDeliveriesAndRedeliver(t *testing.T) {
 	}
 	b.state("webhooks-redelivered")
 
-	// A delivery that happens shows by itself.
+	// A delivery that happens shows by itself, though not all of a long log does at first.
 	s.deliver(queue.Delivery{ID: "note-fresh", Event: "note.finalized", Attempt: 1, Status: 200, Duration: time.Millisecond, At: time.Now()})
 	b.see("note-fresh")
+	for i := range 30 {
+		s.deliver(queue.Delivery{ID: fmt.Sprintf("note-%d", i), Event: "note.finalized", Attempt: 1, Status: 200, Duration: time.Millisecond, At: time.Now()})
+	}
+	b.await("document.querySelectorAll('#deliveries tbody tr').length === 20")
+	b.click("button", "Show more")
+	b.await("document.querySelectorAll('#deliveries tbody tr').length === 36")
+}
+
+// Events that would end as they did are not offered to be redelivered, nor counted as if they were; why they ended so is said in the
+// reader's words. They stand above the deliveries, since these ask for nothing.
+func TestHopelessEvents(t *testing.T) {
+	s := newSite(t, nil)
+	s.webhook("https://hooks.acme.example/tenzo-interviews", "", true)
+	for i := range 25 {
+		s.bury("note.finalized", fmt.Sprintf("note-%d", i), queue.ReasonRetriesExhausted, 4, 500, "the endpoint answered 500")
+	}
+	for reason, words := range map[string]string{
+		"payload_too_large": "the payload is larger than max_payload", "unknown_event": "the event is neither documented nor listed in pass_event",
+		"invalid_payload": "the payload has no noteId", "invalid_event": "org_id is missing",
+	} {
+		s.bury("note.finalized", reason, reason, 0, 0, words)
+	}
+	b := newTab(t, 1280)
+	b.open(s.URL + "/#webhooks")
+	b.await("document.querySelectorAll('#dead tbody tr').length === 20")
+	b.see("The event was too large It was not sent and cannot be redelivered.")
+	shown := b.text("#view-webhooks")
+	for _, operators := range []string{"max_payload", "pass_event", "noteId is", "org_id", "retries are spent"} {
+		if strings.Contains(shown, operators) {
+			t.Errorf("the page speaks of %s", operators)
+		}
+	}
+	if got := eval[int](b, "document.querySelectorAll('#dead tbody .button').length"); got != 16 {
+		t.Errorf("%d of 20 can be redelivered, not 16", got)
+	}
+	if !eval[bool](b, "document.querySelector('#dead').compareDocumentPosition(document.querySelector('#deliveries')) === Node.DOCUMENT_POSITION_FOLLOWING") {
+		t.Error("the undelivered events stand below the deliveries")
+	}
+	b.state("webhooks-hopeless")
+	b.click("button", "Redeliver all") // all that can be, also those that do not show yet
+	b.see("25 events queued for redelivery.")
+	b.await("document.querySelectorAll('#dead tbody tr').length === 4")
+	b.absent("button", "Redeliver all")
+	b.absent("button", "Redeliver")
 }

@@ -1,9 +1,9 @@
-// What becomes of events, on the page Webhooks: sending a test, the recent deliveries, and the events that could not be delivered.
+// What becomes of events, on the page Webhooks: sending a test, the events that could not be delivered, and the recent deliveries.
 
-import { call, sentence } from "./api.js";
+import { call, get, sentence } from "./api.js";
 import { $, badge, h, icon, number, show, when } from "./dom.js";
 import { makeList } from "./list.js";
-import { busy, toast } from "./ui.js";
+import { busy, empty, emptyLine, toast } from "./ui.js";
 
 const acknowledging = [200, 201, 202, 204];
 const testPatience = 60_000; // ms; an endpoint may take 30 s to answer
@@ -19,6 +19,10 @@ const reasons = {
   unknown_event: "The event type is unknown",
   payload_too_large: "The event was too large",
 };
+
+// hopeless are the reasons that lie in the event itself: another attempt would end as the first did, without a request.
+const hopeless = ["invalid_payload", "invalid_event", "unknown_event", "payload_too_large"];
+const worthwhile = (d) => !hopeless.includes(d.reason);
 
 const refusals = {
   webhook_inactive: "Webhook delivery is inactive. Enable it and save, then redeliver.",
@@ -46,22 +50,25 @@ const deadColumns = [
   {
     title: "Reason",
     class: "words",
-    cell: (d) => [h("span", { class: "name" }, reasons[d.reason] ?? d.reason), h("span", { class: "sub" }, why(d))],
+    cell: (d) => [h("span", { class: "name" }, reasons[d.reason] ?? "It could not be delivered"), h("span", { class: "sub" }, why(d))],
   },
   {
     title: "Actions",
     unseen: true,
     class: "act",
-    from: (d) => d.id,
+    from: (d) => [d.id, d.reason],
     cell: (d) => {
+      if (!worthwhile(d)) return "";
       const button = h("button", { type: "button", class: "button", "aria-description": `${d.event} ${d.id}` }, "Redeliver");
-      button.addEventListener("click", () => busy(button, () => redeliver({ ids: [d.id] })));
+      button.addEventListener("click", () => busy(button, () => redeliver(async () => call("POST", "dead-letters/replay", { ids: [d.id] }))));
       return button;
     },
   },
 ];
 
+// why says more of the reason. What is said of a hopeless event speaks of settings that are not the reader's.
 function why(d) {
+  if (!worthwhile(d)) return "It was not sent and cannot be redelivered. If you need it, write to support@tenzo.ai and name this ID.";
   if (d.last_error) return sentence(d.last_error);
   return d.last_status === null ? "" : `Your endpoint answered ${d.last_status}.`;
 }
@@ -73,23 +80,38 @@ export async function refreshEvents() {
   await Promise.all([deliveries.refresh(), dead.refresh()]);
 }
 
-async function redeliver(wish) {
+// redeliver says how a replay went.
+async function redeliver(replay) {
   try {
-    const done = await call("POST", "dead-letters/replay", wish);
-    if (done.replayed === 0 && done.refused.length) {
-      const reason = done.refused[0].reason;
-      toast(refusals[reason] ?? `This could not be redelivered: ${reason}.`, "bad");
-    } else if (done.replayed === 0) {
-      toast("There was nothing left to redeliver.");
-    } else {
-      const left = done.remaining ? ` ${number.format(done.remaining)} more remain.` : "";
-      toast(done.replayed === 1 ? `Queued for redelivery.${left}` : `${number.format(done.replayed)} events queued for redelivery.${left}`);
+    const { replayed, refused } = await replay();
+    if (replayed > 0) {
+      toast(replayed === 1 ? "Queued for redelivery." : `${number.format(replayed)} events queued for redelivery.`);
       $("dead-title").focus({ preventScroll: true });
+    } else if (refused.length) {
+      toast(refusals[refused[0].reason] ?? "This could not be redelivered.", "bad");
+    } else {
+      toast("There was nothing that can be redelivered.");
     }
   } catch (problem) {
     toast(problem.message, "bad");
   }
   await refreshEvents();
+}
+
+// replayAll goes through all dead events, and names those that may work: “all” would count the others as queued, and have them back at once.
+async function replayAll() {
+  let replayed = 0;
+  let next = null;
+  do {
+    const page = await get(`dead-letters?limit=1000${next ? `&cursor=${encodeURIComponent(next)}` : ""}`);
+    const ids = page.items.filter(worthwhile).map((d) => d.id);
+    next = page.next_cursor;
+    if (!ids.length) continue;
+    const done = await call("POST", "dead-letters/replay", { ids });
+    replayed += done.replayed;
+    if (!done.replayed) return { replayed, refused: done.refused };
+  } while (next);
+  return { replayed, refused: [] };
 }
 
 async function test() {
@@ -119,25 +141,28 @@ function note(kind, title, text) {
 }
 
 export function startEvents() {
-  deliveries = makeList({
-    box: $("deliveries"),
-    path: "webhook/deliveries",
-    caption: "Recent attempts to deliver, newest first",
-    columns: deliveryColumns,
-    id: (d) => `${d.id} ${d.attempt} ${d.at}`,
-    nothing: ["send", "No deliveries yet", "Each attempt to deliver an event to your endpoint is listed here for 30 days."],
-  });
   dead = makeList({
     box: $("dead"),
     path: "dead-letters",
     caption: "Events that could not be delivered, newest first",
     columns: deadColumns,
     id: (d) => `${d.id} ${d.dead_at}`,
-    nothing: ["inbox", "Nothing was left undelivered", "Events whose retries are spent are kept here, to be redelivered."],
-    onItems: (items) => show($("redeliver-all"), items.length > 1),
+    nothing: emptyLine("check", "Nothing was left undelivered."),
+    first: 20,
+    bars: 1,
+    onItems: (items, more) => show($("redeliver-all"), more || items.filter(worthwhile).length > 1),
+  });
+  deliveries = makeList({
+    box: $("deliveries"),
+    path: "webhook/deliveries",
+    caption: "Recent attempts to deliver, newest first",
+    columns: deliveryColumns,
+    id: (d) => `${d.id} ${d.attempt} ${d.at}`,
+    nothing: empty("send", "No deliveries yet", "Each attempt to deliver an event to your endpoint is listed here for 30 days."),
+    first: 20,
   });
   const all = $("redeliver-all");
-  all.addEventListener("click", () => busy(all, () => redeliver({ all: true })));
+  all.addEventListener("click", () => busy(all, () => redeliver(replayAll)));
   $("test-form").addEventListener("submit", (event) => {
     event.preventDefault();
     busy($("test-send"), test);

@@ -5,6 +5,7 @@ import { confirm } from "./dialog.js";
 import { $, badge, h, number, when } from "./dom.js";
 import { startGenerate } from "./generate.js";
 import { makeList } from "./list.js";
+import { empty } from "./ui.js";
 
 const soon = 7 * 24 * 3600 * 1000; // ms before its expiry when a key is said to expire soon
 
@@ -90,7 +91,7 @@ export function startKeys() {
     caption: "API keys of your organization, newest first",
     columns,
     id: (k) => k.id,
-    nothing: ["key", "No API keys yet", "Click Generate New Key to create your first one. You will see its usage here."],
+    nothing: empty("key", "No API keys yet", "Click Generate New Key to create your first one. You will see its usage here."),
   });
   startGenerate(list.refresh);
   return list.refresh;

@@ -3,13 +3,13 @@
 import { get } from "./api.js";
 import { h, setText, show } from "./dom.js";
 import { forgetHint } from "./hint.js";
-import { empty, failed, loading } from "./ui.js";
+import { busy, failed, loading } from "./ui.js";
 
-const pageSize = 100;
 const most = 1000; // items the API gives in one page
 
-// makeList shows the items of a path in box. columns are {title, cell(item, previous)}; a cell gives its content. id names an item.
-export function makeList({ box, path, caption, columns, id, nothing, onItems = () => {} }) {
+// makeList shows the newest items of a path in box: `first` of them, and twice as many each time more are asked for. columns are
+// {title, cell(item, row)}; a cell gives its content. id names an item. nothing stands in the place of a list without items.
+export function makeList({ box, path, caption, columns, id, nothing, first = 100, bars = 3, onItems = () => {} }) {
   const rows = new Map();
   const body = h("tbody", { role: "rowgroup" });
   const table = h("table", { role: "table" },
@@ -19,23 +19,23 @@ export function makeList({ box, path, caption, columns, id, nothing, onItems = (
     body);
   const more = h("button", { type: "button", class: "button" }, "Show more");
   const stale = h("p", { class: "stale", role: "status", hidden: true });
-  const whole = h("div", {}, table, h("div", { class: "more", hidden: true }, more), stale);
-  let limit = pageSize;
+  const whole = h("div", {}, stale, table, h("div", { class: "more", hidden: true }, more)); // stale first, where it is seen
+  let limit = first;
   let running = null;
   let again = false;
 
-  box.replaceChildren(loading());
-  more.addEventListener("click", () => {
-    limit = Math.min(limit + pageSize, most);
-    refresh();
-  });
+  box.replaceChildren(loading(bars));
+  more.addEventListener("click", () => busy(more, () => {
+    limit *= 2;
+    return refresh();
+  }));
 
   function render(items, next) {
-    onItems(items);
+    onItems(items, Boolean(next));
     if (!items.length) {
       rows.clear();
       body.replaceChildren();
-      if (!box.querySelector(".empty:not(.failed)")) box.replaceChildren(empty(...nothing));
+      if (nothing.parentElement !== box) box.replaceChildren(nothing);
       return;
     }
     const seen = new Set();
@@ -56,7 +56,7 @@ export function makeList({ box, path, caption, columns, id, nothing, onItems = (
       rows.delete(key);
     }
     forgetHint();
-    show(more.parentElement, Boolean(next) && limit < most);
+    show(more.parentElement, Boolean(next));
     show(stale, false);
     if (whole.parentElement !== box) box.replaceChildren(whole);
   }
@@ -66,7 +66,7 @@ export function makeList({ box, path, caption, columns, id, nothing, onItems = (
       const items = [];
       let next = null;
       do { // a page may hold less than was asked for
-        const page = await get(`${path}?limit=${limit - items.length}${next ? `&cursor=${encodeURIComponent(next)}` : ""}`);
+        const page = await get(`${path}?limit=${Math.min(limit - items.length, most)}${next ? `&cursor=${encodeURIComponent(next)}` : ""}`);
         items.push(...page.items);
         next = page.next_cursor;
       } while (next && items.length < limit);
@@ -77,7 +77,7 @@ export function makeList({ box, path, caption, columns, id, nothing, onItems = (
         show(stale, true);
       } else if (!box.querySelector(".failed")) {
         box.replaceChildren(failed(problem.message, () => {
-          box.replaceChildren(loading());
+          box.replaceChildren(loading(bars));
           refresh();
         }));
       }

@@ -57,6 +57,8 @@ export function empty(name, title, text) {
   return h("div", { class: "empty" }, icon(name), h("p", { class: "empty-title" }, title), h("p", {}, text));
 }
 
+export const emptyLine = (name, title) => h("div", { class: "empty line" }, icon(name), h("p", {}, title));
+
 export function failed(text, again) {
   return h("div", { class: "empty failed", role: "alert" }, icon("warn"), h("p", { class: "empty-title" }, "This could not be loaded"),
     h("p", {}, text), h("button", { type: "button", class: "button", onclick: again }, "Try again"));
