@@ -59,8 +59,21 @@ export const number = new Intl.NumberFormat();
 // when shows a moment in the reader's zone. Its exact UTC is in a hint that opens on hover, focus and tap (hint.js).
 export function when(iso, { seconds = false } = {}) {
   const at = new Date(iso);
-  const time = h("time", { dateTime: at.toISOString() }, (seconds ? second : minute).format(at));
+  const [head, tail] = dayAndTime(seconds ? second : minute, at).map((part) => h("span", {}, part));
+  const time = h("time", { dateTime: at.toISOString() }, head, tail ? " " : null, tail);
   return h("button", { type: "button", class: "when", "data-utc": utc(at) }, time);
+}
+
+// dayAndTime formats a moment in two parts, between which alone a line may break; in one where the reader's language mingles them.
+function dayAndTime(format, at) {
+  const parts = format.formatToParts(at);
+  const clock = parts.map((p) => (p.type === "literal" ? null : ["hour", "minute", "second", "dayPeriod"].includes(p.type)));
+  const seams = clock.flatMap((is, i) => {
+    const before = clock.slice(0, i).findLast((was) => was !== null);
+    return is !== null && before !== undefined && is !== before ? [i] : [];
+  });
+  const text = (some) => some.map((p) => p.value).join("").trim();
+  return seams.length === 1 ? [text(parts.slice(0, seams[0])), text(parts.slice(seams[0]))] : [text(parts)];
 }
 
 function utc(at) {
