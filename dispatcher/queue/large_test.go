@@ -1,6 +1,6 @@
 package queue
 
-// This file is about what steps on dead events cost the Redis that they run in, which authenticates requests besides.
+// This file is about what steps on large events cost the Redis that they run in, which authenticates requests besides.
 
 import (
 	"fmt"
@@ -74,4 +74,46 @@ func TestTrimReadsWhatGoes(t *testing.T) {
 			t.Errorf("limit %d: %d entries read, want %d", c.limit, got, c.want)
 		}
 	}
+}
+
+// A step that takes ends at replyBytes, whether it hands the events over or parks them.
+func TestStepsThatTakeLargeEventsAreShort(t *testing.T) {
+	on(t, func(t *testing.T, e *env) {
+		const fit = replyBytes / (deadBytes / 2)
+		p := e.process()
+		wait := func(org string) { e.do("zadd", "{tenzo:events}:parked", "1", org) } // others of org are parked already
+		parked := func(org string) int { return int(e.raw.ZCard(t.Context(), "{tenzo:events}:parked:"+org).Val()) }
+		for i := range 2 * fit {
+			e.publish("a", fmt.Sprint("e", i), large)
+		}
+		var entries []string
+		for range 10 {
+			b := e.take(p, 256)
+			if len(b.Events) > fit {
+				t.Errorf("one step takes %d", len(b.Events))
+			}
+			for _, ev := range b.Events {
+				entries = append(entries, ev.Entry)
+			}
+		}
+		if len(entries) != 2*fit {
+			t.Fatalf("took %d", len(entries))
+		}
+		if err := p.Give(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+		wait("a")
+		b := must[Batch](t)(p.Due(t.Context(), 256, 64<<20))
+		if n := parked("a"); len(b.Events) != 0 || n == 0 || n > fit+1 || b.Next != 0 {
+			t.Errorf("one step parks %d of those due, the next is due in %s", n, b.Next)
+		}
+		for i := range 2 * fit {
+			e.publish("b", fmt.Sprint("e", i), large)
+		}
+		wait("b")
+		b = e.take(p, 256)
+		if n := parked("b"); len(b.Events) != 0 || n == 0 || n > fit || b.End {
+			t.Errorf("one step parks %d, the end %v", n, b.End)
+		}
+	})
 }

@@ -19,7 +19,7 @@ const LeaseTime = 6 * time.Second
 // maxCrashes is how often running an event's holders may die before it is given up (contract section 6).
 const maxCrashes = 10
 
-// replyBytes is the payload at which a taking step stops: a reply that is larger keeps Redis busy for too long.
+// replyBytes is the payload at which a taking step stops: one that reads more keeps Redis busy for too long.
 const replyBytes = 4 << 20
 
 // stepLimit is how many events one script moves at most; it bounds for how long Redis serves nobody else.

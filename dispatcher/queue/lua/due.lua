@@ -13,6 +13,7 @@ for _, entry in ipairs(call('ZRANGEBYSCORE', retry, '-inf', int(now), 'LIMIT', '
   if not f then
     call('DEL', progress(entry))
   else
+    bytes = bytes + #(f.payload or '') -- read, whatever becomes of it
     local seen = call('HGET', progress(entry), 'seen') or nows
     if validid(f.org_id) and call('ZSCORE', parked, f.org_id) then
       local list = into[f.org_id] or {}
@@ -22,9 +23,7 @@ for _, entry in ipairs(call('ZRANGEBYSCORE', retry, '-inf', int(now), 'LIMIT', '
     else
       keep[#keep + 1] = entry
       keep[#keep + 1] = seen
-      local v = view(entry, f, seen, max)
-      bytes = bytes + #v[5]
-      out[#out + 1] = v
+      out[#out + 1] = view(entry, f, seen, max)
     end
   end
 end

@@ -2,7 +2,9 @@
 -- Invariant: an entry is read past only in the step that puts it somewhere. It is read with NOACK, so the group's pending list stays
 -- empty but for strangers; entries up to the cursor were read before (the group was made anew), and count only if they stand nowhere.
 -- The reply never holds more than `budget` bytes of payload: one more chunk is read only where it fits even if every payload is `max`.
--- ARGV: n, budget, max payload, reply bytes at which to stop. Reply: state, events, orgs parked into, finished {outcome, event}, cursor, end?
+-- Whatever becomes of an event, its payload is read, so `stop` counts all: a chunk is no longer than what it leaves room for if every
+-- payload is as large as the largest of the chunk before; for the first, as `max`.
+-- ARGV: n, budget, max payload, payload bytes at which to stop. Reply: state, events, orgs parked into, finished {outcome, event}, cursor, end?
 local n, budget, max, stop = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if not registered() then return { 'gone' } end
 if not marked() then return { 'unmarked' } end
@@ -11,9 +13,9 @@ if not b[1] then look() end
 local cursor = b[2] or '0-0'
 local first = cursor
 local out, into, keep, waits, done, atend, bytes = {}, {}, {}, {}, {}, '0', 0
-local last = nil
-while n > 0 and bytes < stop do
-  local k = math.min(n, 32, math.floor((budget - bytes) / max))
+local last, passed, largest = nil, 0, max
+while n > 0 and passed < stop do
+  local k = math.min(n, 32, math.floor((budget - bytes) / max), math.max(1, math.floor((stop - passed) / largest)))
   if k < 1 then break end
   local r = redis.pcall('XREADGROUP', 'GROUP', group, me, 'COUNT', int(k), 'NOACK', 'STREAMS', events, '>')
   if r and r.err then
@@ -25,12 +27,15 @@ while n > 0 and bytes < stop do
     if r and r.err then return redis.error_reply(r.err) end
   end
   local list = r and r[1] and r[1][2] or {}
+  largest = 1
   for _, e in ipairs(list) do
     local entry, flat = e[1], e[2]
     last = entry
     local old = upto(entry, first)
     if flat then
       local f = fields(flat)
+      local size = #(f.payload or '')
+      passed, largest = passed + size, math.max(largest, size)
       if not (old and known(entry, f.org_id)) then
         local go, outcome = judge(entry, f)
         local org = f.org_id
