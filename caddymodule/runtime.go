@@ -76,7 +76,7 @@ func acquireCore(t redisTarget, u *coreUser) (*core, func() error, error) {
 func newCore(t redisTarget, first *coreUser) (*core, error) {
 	log := newReloadableLog(first.log)
 	logger := slog.New(log)
-	st, err := store.Open(store.Options{URL: t.url, Prefix: t.prefix, Observer: metrics.redis})
+	st, err := store.Open(store.Options{URL: t.url, Prefix: t.prefix, Metrics: metrics.redis})
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}

@@ -57,7 +57,7 @@ func (f *storeFlags) register(cmd *cobra.Command) {
 const commandTimeout = 10 * time.Second
 
 // open opens the store that the flags name. It dials nothing.
-func (f *storeFlags) open(observer store.Observer) (*store.Store, error) {
+func (f *storeFlags) open(metrics *store.Metrics) (*store.Store, error) {
 	if store.LiteralPassword(f.redis) {
 		return nil, errors.New("--redis holds a password, which every process list would show: put the URL into a file and say --redis @file, or into TENZO_REDIS_URL")
 	}
@@ -68,7 +68,7 @@ func (f *storeFlags) open(observer store.Observer) (*store.Store, error) {
 	if !store.ValidPrefix(f.prefix) {
 		return nil, errors.New("--key-prefix must not be empty and must hold neither braces nor spaces")
 	}
-	return store.Open(store.Options{URL: url, Prefix: f.prefix, Observer: observer})
+	return store.Open(store.Options{URL: url, Prefix: f.prefix, Metrics: metrics})
 }
 
 // withStore runs f with an open store. What was not printed is an error, too.

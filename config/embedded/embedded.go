@@ -14,9 +14,6 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// DefaultAddr is where the embedded server listens unless TENZO_EMBEDDED_ADDR moves it.
-const DefaultAddr = store.EmbeddedAddr
-
 // Server is a running embedded Redis.
 type Server struct {
 	mini *miniredis.Miniredis
@@ -33,27 +30,15 @@ func Start(addr string, logger *slog.Logger) (*Server, error) {
 	if err := mini.StartAddr(addr); err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", addr, err)
 	}
-	s := &Server{mini: mini}
-	if err := s.Mark(store.DefaultPrefix); err != nil {
+	if err := mini.Set(store.NewNames(store.DefaultPrefix).Schema(), store.SchemaVersion); err != nil {
 		mini.Close()
-		return nil, err
+		return nil, fmt.Errorf("marking the embedded redis: %w", err)
 	}
 	logger.Warn("embedded redis started: it lives in memory, for trial; keys, counts and events are gone when this process ends", "address", mini.Addr())
-	return s, nil
+	return &Server{mini: mini}, nil
 }
 
-// Mark writes the schema marker of a store with another prefix.
-func (s *Server) Mark(prefix string) error {
-	if err := s.mini.Set(store.NewNames(prefix).Schema(), store.SchemaVersion); err != nil {
-		return fmt.Errorf("marking the embedded redis: %w", err)
-	}
-	return nil
-}
-
-// Addr is the address that the server listens on.
-func (s *Server) Addr() string { return s.mini.Addr() }
-
-// URL is the URL that clients reach the server by.
+// URL is the URL that clients reach the server by; it names the port where Start was given none.
 func (s *Server) URL() string { return "redis://" + s.mini.Addr() }
 
 // Close stops the server; what it holds is gone.
@@ -63,10 +48,10 @@ func (s *Server) Close() { s.mini.Close() }
 func checkLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("the embedded redis needs an address such as %s", DefaultAddr)
+		return fmt.Errorf("the embedded redis needs an address such as %s", store.EmbeddedAddr)
 	}
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return errors.New("the embedded redis has no password and listens on loopback only, such as " + DefaultAddr)
+		return errors.New("the embedded redis has no password and listens on loopback only, such as " + store.EmbeddedAddr)
 	}
 	return nil
 }

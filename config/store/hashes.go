@@ -10,6 +10,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// Hash is the answer to reading one hash.
+type Hash struct {
+	Fields map[string]string // empty where there is no such hash
+	Marked bool              // whether the schema marker was there in the same atomic step (in a Cluster: right after it)
+	Err    error             // no answer
+}
+
 // readHash reads without writing, and outside of MULTI: a full Redis refuses everything inside one, reads too. A marker that is no string is
 // none, and no fault of the hash.
 var readHash = redis.NewScript(`
@@ -18,7 +25,9 @@ if type(marker) == 'table' then marker = false end
 return {redis.call('HGETALL', KEYS[1]), marker}
 `)
 
-func (s *Store) readHashes(ctx context.Context, keys []string) []Hash {
+// ReadHashes reads hashes, each together with the schema marker, in one pipeline. The result has the length and order of keys.
+// A hash that is found counts whether Marked or not; one that is not found says something only where Marked.
+func (s *Store) ReadHashes(ctx context.Context, keys ...string) []Hash {
 	out := make([]Hash, len(keys))
 	if len(keys) == 0 {
 		return out

@@ -10,6 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// ErrNotInitialized says that the schema marker is missing or names another version: Redis has lost its data or never had any.
+var ErrNotInitialized = errors.New("redis holds no tenzo data: the schema marker is missing or of another version; `tenzo-gateway init` marks a new, empty store")
+
 func (s *Store) marked(ctx context.Context) (bool, error) {
 	return readMarker(s.client.Get(ctx, s.names.Schema()))
 }
@@ -26,7 +29,8 @@ func readMarker(got *redis.StringCmd) (bool, error) {
 	return v == SchemaVersion, nil
 }
 
-func (s *Store) initialized(ctx context.Context) error {
+// Initialized returns nil where a primary answers and has the marker, ErrNotInitialized, ErrReplica, or why Redis gave no answer.
+func (s *Store) Initialized(ctx context.Context) error {
 	marked, err := s.marked(ctx)
 	if err != nil {
 		return err
@@ -37,7 +41,8 @@ func (s *Store) initialized(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) initialize(ctx context.Context) (bool, error) {
+// Initialize writes the schema marker where it is absent. It reports whether it did. A marker of another version is an error.
+func (s *Store) Initialize(ctx context.Context) (bool, error) {
 	written, err := s.client.SetNX(ctx, s.names.Schema(), SchemaVersion, 0).Result()
 	if err != nil {
 		return false, fmt.Errorf("writing the schema marker: %w", err)
@@ -45,5 +50,5 @@ func (s *Store) initialize(ctx context.Context) (bool, error) {
 	if written {
 		return true, nil
 	}
-	return false, s.initialized(ctx)
+	return false, s.Initialized(ctx)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Metrics are the tenzo_redis_ metrics. Given to Options as the Observer, they also get what a Monitor of that Store finds out. They are
-// made once a process and outlive every Store.
+// Metrics are the tenzo_redis_ metrics. They are made once a process and outlive every Store. Their methods, but for Collectors, do nothing
+// on nil.
 type Metrics struct {
 	up, initialized prometheus.Gauge
 	commands        map[string]prometheus.Counter // by result
@@ -67,14 +67,25 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.up, m.initialized, m.commandsVec, m.duration}
 }
 
-// ObserveCommand implements Observer.
-func (m *Metrics) ObserveCommand(err error) { m.commands[result(err)].Inc() }
+// observeCommand gets the error of a command, be it sent alone or in a pipeline (nil and redis.Nil are answers).
+func (m *Metrics) observeCommand(err error) {
+	if m != nil {
+		m.commands[result(err)].Inc()
+	}
+}
 
-// ObserveRoundTrip implements Observer.
-func (m *Metrics) ObserveRoundTrip(took time.Duration) { m.duration.Observe(took.Seconds()) }
+// observeRoundTrip gets how long a command, or a pipeline of commands, took. Those that wait in Redis are left out.
+func (m *Metrics) observeRoundTrip(took time.Duration) {
+	if m != nil {
+		m.duration.Observe(took.Seconds())
+	}
+}
 
 // ObserveState keeps what a running monitor found out. Trouble of any of them shows.
 func (m *Metrics) observeState(of *Monitor, s State) {
+	if m == nil {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.states[of] = s
@@ -83,6 +94,9 @@ func (m *Metrics) observeState(of *Monitor, s State) {
 
 // Forget drops a monitor that no longer runs.
 func (m *Metrics) forget(of *Monitor) {
+	if m == nil {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.states, of)

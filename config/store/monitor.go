@@ -55,10 +55,7 @@ func (m *Monitor) State() State {
 // Run looks each second until ctx is done, and says each change of state in one log line. At the first contact it gives advice on how
 // Redis is set up.
 func (m *Monitor) Run(ctx context.Context) {
-	metrics, _ := m.store.observer.(*Metrics)
-	if metrics != nil {
-		defer metrics.forget(m)
-	}
+	defer m.store.metrics.forget(m)
 	advised := false
 	tick := time.NewTicker(monitorInterval)
 	defer tick.Stop()
@@ -68,9 +65,7 @@ func (m *Monitor) Run(ctx context.Context) {
 			return
 		}
 		m.set(s)
-		if metrics != nil {
-			metrics.observeState(m, s)
-		}
+		m.store.metrics.observeState(m, s)
 		if s.Up && !advised {
 			advised = true
 			for _, line := range m.store.advice(ctx) {

@@ -8,22 +8,17 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
-
-type roundTrips struct{ trips, commands atomic.Int64 }
-
-func (r *roundTrips) ObserveCommand(error)           { r.commands.Add(1) }
-func (r *roundTrips) ObserveRoundTrip(time.Duration) { r.trips.Add(1) }
 
 // log is a log that can be read while it is written.
 type log struct {
@@ -196,7 +191,7 @@ func TestMetrics(t *testing.T) {
 	}
 	r := harness.StartRedis(t, harness.AOF...)
 	r.Mark()
-	st := open(t, store.Options{URL: r.URL(), Observer: m})
+	st := open(t, store.Options{URL: r.URL(), Metrics: m})
 	mon, _ := watch(t, st)
 	within(t, 2*time.Second, mon, fine)
 	gauges := func(up, initialized int) {
@@ -231,8 +226,8 @@ func TestMetrics(t *testing.T) {
 
 func TestPipelinesCountByCommandAndLastAsOne(t *testing.T) {
 	r := harness.StartRedis(t)
-	o := &roundTrips{}
-	st := open(t, store.Options{URL: r.URL(), Observer: o})
+	m := store.NewMetrics()
+	st := open(t, store.Options{URL: r.URL(), Metrics: m})
 	pipe := st.Client().Pipeline()
 	for range 7 {
 		pipe.Ping(ctx(t))
@@ -240,8 +235,7 @@ func TestPipelinesCountByCommandAndLastAsOne(t *testing.T) {
 	if _, err := pipe.Exec(ctx(t)); err != nil {
 		t.Fatal(err)
 	}
-	dialled := o.commands.Load() - 7 // HELLO and the like, once
-	trips := o.trips.Load()
+	commands, trips := counted(t, m) // HELLO and the like among them
 	for range 2 {
 		pipe := st.Client().Pipeline()
 		for range 7 {
@@ -251,17 +245,36 @@ func TestPipelinesCountByCommandAndLastAsOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, m := o.commands.Load()-dialled, o.trips.Load()-trips; n != 21 || m != 2 {
-		t.Errorf("%d commands, %d round trips", n, m)
+	now, after := counted(t, m)
+	if now-commands != 14 || after-trips != 2 {
+		t.Errorf("%v commands, %v round trips", now-commands, after-trips)
 	}
-	trips = o.trips.Load()
+	st.Client().Ping(ctx(t)) // dials: single commands have connections of their own
+	_, after = counted(t, m)
+	st.Client().(*redis.Client).Wait(ctx(t), 1, 20*time.Millisecond)
 	st.Blocking().XRead(ctx(t), &redis.XReadArgs{Streams: []string{"tenzo:changes", "0"}, Block: 20 * time.Millisecond})
-	if n := o.trips.Load() - trips; n != 0 {
-		t.Errorf("%d round trips of a read that waits", n)
+	if _, waited := counted(t, m); waited != after {
+		t.Errorf("%v round trips of commands that wait", waited-after)
 	}
 }
 
-func counterValue(t *testing.T, m *store.Metrics, result string) float64 {
+// counted returns how many commands and how many round trips there were.
+func counted(t *testing.T, m *store.Metrics) (commands, trips float64) {
+	t.Helper()
+	for _, f := range gather(t, m) {
+		for _, metric := range f.GetMetric() {
+			switch f.GetName() {
+			case "tenzo_redis_commands_total":
+				commands += metric.GetCounter().GetValue()
+			case "tenzo_redis_command_duration_seconds":
+				trips += float64(metric.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return commands, trips
+}
+
+func gather(t *testing.T, m *store.Metrics) []*dto.MetricFamily {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m.Collectors()...)
@@ -269,7 +282,12 @@ func counterValue(t *testing.T, m *store.Metrics, result string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range families {
+	return families
+}
+
+func counterValue(t *testing.T, m *store.Metrics, result string) float64 {
+	t.Helper()
+	for _, f := range gather(t, m) {
 		for _, metric := range f.GetMetric() {
 			if f.GetName() == "tenzo_redis_commands_total" && metric.GetLabel()[0].GetValue() == result {
 				return metric.GetCounter().GetValue()

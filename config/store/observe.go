@@ -1,6 +1,6 @@
 package store
 
-// This file watches every command: it tells the Observer, and notices a primary that became a replica by its refusal to write.
+// This file watches every command: it counts and times them, and notices a primary that became a replica by its refusal to write.
 
 import (
 	"context"
@@ -14,8 +14,7 @@ import (
 
 type hook struct {
 	store    *Store
-	observer Observer
-	blocking bool
+	blocking bool // of the client for commands that wait in Redis
 }
 
 // DialHook leaves dialling as it is.
@@ -30,8 +29,8 @@ func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			cmd.SetErr(err)
 		}
 		h.saw(err)
-		if h.observer != nil && !h.blocking {
-			h.observer.ObserveRoundTrip(time.Since(start))
+		if !h.blocking && cmd.Name() != "wait" {
+			h.store.metrics.observeRoundTrip(time.Since(start))
 		}
 		return err
 	}
@@ -49,8 +48,8 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 			}
 			h.saw(cmd.Err())
 		}
-		if h.observer != nil && !h.blocking {
-			h.observer.ObserveRoundTrip(time.Since(start))
+		if !h.blocking {
+			h.store.metrics.observeRoundTrip(time.Since(start))
 		}
 		return err
 	}
@@ -73,7 +72,7 @@ func (h hook) saw(err error) {
 	if redis.IsReadOnlyError(err) && !h.store.cluster {
 		h.store.conns.drop()
 	}
-	if h.observer != nil && !errors.Is(err, context.Canceled) { // whoever asked has left: that says nothing of Redis
-		h.observer.ObserveCommand(err)
+	if !errors.Is(err, context.Canceled) { // whoever asked has left: that says nothing of Redis
+		h.store.metrics.observeCommand(err)
 	}
 }

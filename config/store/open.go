@@ -23,11 +23,19 @@ const (
 	blockingPool = 16
 )
 
+// Options say which Redis to use.
+type Options struct {
+	URL     string   // as contract section 4 has it
+	Prefix  string   // DefaultPrefix where empty
+	Metrics *Metrics // told of every command, and of what a Monitor finds out; nil: none
+}
+
 // silenceClient keeps go-redis from logging every failed dial to the standard error, in a form of its own: whatever matters to an operator
 // is returned as an error or said by Monitor. Its log is one for the whole process.
 var silenceClient = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
 
-func open(o Options) (*Store, error) {
+// Open prepares the clients for a Redis and never dials. Its errors say what is wrong with the URL, never its password.
+func Open(o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
 	}
@@ -40,14 +48,14 @@ func open(o Options) (*Store, error) {
 	}
 	silenceClient()
 	s := &Store{
-		names:    NewNames(o.Prefix),
-		cluster:  t.shape == cluster,
-		where:    t.name,
-		conns:    &connections{tls: t.tls, sentOnce: t.shape == cluster, open: map[*connection]struct{}{}},
-		observer: o.Observer,
+		names:   NewNames(o.Prefix),
+		cluster: t.shape == cluster,
+		where:   t.name,
+		conns:   &connections{tls: t.tls, sentOnce: t.shape == cluster, open: map[*connection]struct{}{}},
+		metrics: o.Metrics,
 	}
-	s.client = s.newClient(t, hook{store: s, observer: o.Observer}, false)
-	s.blocking = s.newClient(t, hook{store: s, observer: o.Observer, blocking: true}, true)
+	s.client = s.newClient(t, hook{store: s}, false)
+	s.blocking = s.newClient(t, hook{store: s, blocking: true}, true)
 	return s, nil
 }
 

@@ -5,10 +5,14 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
+
+// ErrReplica says that the server calls itself a replica; it counts as one that does not answer.
+var ErrReplica = errors.New("redis answers as a replica")
 
 // Server is what HELLO says of the other end.
 type server struct {

@@ -83,9 +83,8 @@ func exercise(t *testing.T, st *store.Store) {
 			t.Fatalf("hash %d: %s", i, diff)
 		}
 	}
-	pipe := st.Client().Pipeline()
-	st.Announce(ctx, pipe, store.ChangeWebhook, "acme")
-	if _, err := pipe.Exec(ctx); err != nil {
+	change := &redis.XAddArgs{Stream: st.Names().Changes(), MaxLen: store.ChangesMaxLen, Approx: true, Values: []string{store.ChangeWebhook, "acme"}}
+	if err := st.Client().XAdd(ctx, change).Err(); err != nil {
 		t.Fatal(err)
 	}
 	read, err := st.Blocking().XRead(ctx, &redis.XReadArgs{Streams: []string{st.Names().Changes(), "0"}, Block: time.Second}).Result()

@@ -126,33 +126,33 @@ func TestRecoversFromARestartAtOnce(t *testing.T) {
 func TestReadHashesIsOneRoundTrip(t *testing.T) {
 	r := harness.StartRedis(t)
 	r.Mark()
-	counter := &roundTrips{}
-	st := open(t, store.Options{URL: r.URL(), Observer: counter})
+	m := store.NewMetrics()
+	st := open(t, store.Options{URL: r.URL(), Metrics: m})
 	keys := make([]string, 200)
 	for i := range keys {
 		keys[i] = fmt.Sprint("tenzo:key:", i)
 	}
 	st.ReadHashes(ctx(t), keys...) // teaches the script
-	before := counter.trips.Load()
+	_, before := counted(t, m)
 	for _, h := range st.ReadHashes(ctx(t), keys...) {
 		if h.Err != nil || !h.Marked {
 			t.Fatal(h)
 		}
 	}
-	if n := counter.trips.Load() - before; n != 1 {
-		t.Errorf("%d round trips", n)
+	if _, n := counted(t, m); n-before != 1 {
+		t.Errorf("%v round trips", n-before)
 	}
 	if err := r.Client(t).ScriptFlush(ctx(t)).Err(); err != nil {
 		t.Fatal(err)
 	}
-	before = counter.trips.Load()
+	_, before = counted(t, m)
 	for _, h := range st.ReadHashes(ctx(t), keys...) {
 		if h.Err != nil || !h.Marked {
 			t.Fatal(h)
 		}
 	}
-	if n := counter.trips.Load() - before; n != 2 {
-		t.Errorf("%d round trips to a server that forgot the script", n)
+	if _, n := counted(t, m); n-before != 2 {
+		t.Errorf("%v round trips to a server that forgot the script", n-before)
 	}
 }
 
@@ -232,7 +232,7 @@ func TestFullRedis(t *testing.T) {
 	r := harness.StartRedis(t, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
 	r.Mark()
 	m := store.NewMetrics()
-	st := open(t, store.Options{URL: r.URL(), Observer: m})
+	st := open(t, store.Options{URL: r.URL(), Metrics: m})
 	c := r.Client(t)
 	c.HSet(ctx(t), "tenzo:key:a", "id", "1")
 	fill(t, c)
