@@ -6,36 +6,27 @@ import (
 	"time"
 )
 
-// How an endpoint is judged.
-const (
-	slowAfter      = time.Second // an attempt in flight for longer makes its endpoint a suspect
-	failsToSuspect = 3           // failed attempts in a row do, and failures to connect in a row to its host
-	startLimit     = 2           // attempts in flight to an endpoint of which nothing is known
-	queuePerSlot   = 8           // events waiting in memory for each slot of an endpoint in good standing
-	endpointIdle   = 10 * time.Minute
-
-	// An endpoint that takes much longer than it did at its best gets no further attempts in parallel: they would wait there for each
-	// other, or here for the processor.
-	crowdedBy = 10 * time.Millisecond
-)
-
-// board is everything that a session holds in memory, and who may have how much of it.
+// board is everything that a session holds in memory: who has it, and what may come. Its rules of how much are the ledger's.
 //
-// Invariants: every event held is in jobs exactly once, from before its endpoint knows it until its last step is committed; neither
-// len(jobs) exceeds max, nor bytes maxBytes. Attempts to endpoints that are suspect or unproven are at most half of max together;
-// suspects start none beyond three eighths, so that an unproven one finds room to prove itself; suspects have nothing waiting in
-// memory, unproven ones little. Those in good standing have the rest to themselves. What an endpoint cannot take is parked in Redis.
+// Invariants:
+//
+//  1. Every event held is in jobs exactly once, from before its endpoint knows it until its last step is committed. It is in exactly one
+//     place: among its endpoint's running ones (an attempt is under way or about to be), among its waiting ones, or on its way out: in
+//     neither, while the step that lets go of it is committed. Neither len(jobs) exceeds max, nor bytes maxBytes, if no more is taken
+//     than room says.
+//  2. An event waits only while something of its endpoint runs, whose end starts it: nothing waits for what may never come. Suspects
+//     have nothing waiting, unproven endpoints queuePerSlot at most. (A closed board starts nothing; all that waits is handed over.)
+//  3. The ledger holds for each class what its endpoints have running and waiting, in numbers and bytes, at every moment. No place is
+//     given beyond what it allows.
+//  4. An endpoint with parked events that has a place for one is among ready after the next sweep at the latest, so whatever is parked
+//     comes as soon as there is a place.
 type board struct {
-	mu          sync.Mutex
-	max         int
-	maxBytes    int64
+	mu sync.Mutex
+	ledger
 	concurrency int
 
 	jobs      map[string]*job
-	bytes     int64
-	retries   int    // jobs with retry set
-	waiting   int    // jobs waiting in memory, over all endpoints
-	held      [3]int // jobs running, by the class of their endpoint
+	bytes     int64 // of all jobs, those on their way out too
 	endpoints map[string]*endpoint
 	hosts     map[string]*host
 	ready     map[string]struct{} // organizations with parked events and room
@@ -44,16 +35,16 @@ type board struct {
 
 func newBoard(o Options) *board {
 	return &board{
-		max: o.MaxInFlight, maxBytes: o.MaxInFlightBytes, concurrency: o.EndpointConcurrency,
+		ledger: ledger{max: o.MaxInFlight, maxBytes: o.MaxInFlightBytes}, concurrency: o.EndpointConcurrency,
 		jobs: map[string]*job{}, endpoints: map[string]*endpoint{}, hosts: map[string]*host{}, ready: map[string]struct{}{},
 	}
 }
 
 // room says how many events, with how many bytes of payload, may be taken.
-func (b *board) room() (n int, bytes int64, retries int) {
+func (b *board) room() (n int, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.max - len(b.jobs), b.maxBytes - b.bytes, max(b.max/2, 1) - b.retries
+	return b.max - len(b.jobs), b.maxBytes - b.bytes
 }
 
 // verdict is what becomes of an event that was taken.
@@ -76,36 +67,41 @@ func (b *board) admit(j *job) (v verdict, known *job) {
 	j.size = int64(len(j.Payload))
 	b.jobs[j.Entry] = j
 	b.bytes += j.size
-	if j.retry {
-		b.retries++
-	}
 	e := b.endpoint(j.OrgID)
 	j.endpoint = e
 	e.used = time.Now()
+	e.large = max(j.size, e.large-e.large/8)
 	switch {
-	case b.closed:
-		e.waiting = append(e.waiting, j) // to be handed over with the others
-		b.waiting++
-		return wait, nil
-	case b.hasSlot(e):
-		e.running = append(e.running, j)
-		b.count(e)
-		return start, nil
-	case b.mayWait(e) > 0:
-		e.waiting = append(e.waiting, j)
-		b.waiting++
-		b.count(e)
-		return wait, nil
+	case b.closed: // to be handed over with the others
+		v = wait
+	case !b.fits(e.class(), e.places(), j.size):
+		v = park
+	case len(e.running) < e.limit:
+		v = start
+	case b.mayWait(e.class(), len(e.waiting), b.concurrency) > 0:
+		v = wait
+	default:
+		v = park
 	}
-	e.parked = true
-	return park, nil
+	switch v {
+	case start:
+		e.running = append(e.running, j)
+		e.bytes += j.size
+	case wait:
+		e.waiting = append(e.waiting, j)
+		e.bytes += j.size
+	default:
+		e.parked = true
+	}
+	b.count(e)
+	return v, nil
 }
 
 func (b *board) endpoint(org string) *endpoint {
 	e := b.endpoints[org]
 	if e == nil {
-		e = &endpoint{org: org, limit: min(startLimit, b.concurrency), used: time.Now()}
-		if b.held[asSuspect]+b.held[asUnproven] > b.max/8 {
+		e = &endpoint{org: org, limit: min(startLimit, b.concurrency), used: time.Now(), countedAs: asUnproven}
+		if b.doubtful().places > b.max/8 {
 			e.limit = 1
 		}
 		b.endpoints[org] = e
@@ -113,180 +109,54 @@ func (b *board) endpoint(org string) *endpoint {
 	return e
 }
 
-// hasSlot says whether an attempt may start now.
-func (b *board) hasSlot(e *endpoint) bool {
-	if len(e.running) >= e.limit {
-		return false
-	}
-	switch doubtful := b.held[asSuspect] + b.held[asUnproven]; {
-	case e.suspect:
-		return b.held[asSuspect] < max(b.max*3/8, 1) && doubtful < max(b.max/2, 1)
-	case !e.proven:
-		return doubtful < max(b.max/2, 1)
-	}
-	return true
+// count keeps the ledger right after a change of e: what was counted is taken back as what it was counted.
+func (b *board) count(e *endpoint) {
+	b.held[e.countedAs] = b.held[e.countedAs].minus(e.counted)
+	e.counted, e.countedAs = share{places: e.places(), waiting: len(e.waiting), bytes: e.bytes}, e.class()
+	b.held[e.countedAs] = b.held[e.countedAs].plus(e.counted)
 }
 
-// mayWait says how many more events may wait in memory for an endpoint.
-func (b *board) mayWait(e *endpoint) int {
-	switch {
-	case e.suspect:
-		return 0
-	case !e.proven:
-		return min(queuePerSlot-len(e.waiting), b.max/8-b.waiting)
+// leave frees j's slot, and returns what may start now instead. The event itself stays in memory until drop.
+func (b *board) leave(j *job) (starting []*job) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := j.endpoint
+	if i := slices.Index(e.running, j); i >= 0 {
+		e.running = slices.Delete(e.running, i, i+1)
+		e.bytes -= j.size
 	}
-	return min(queuePerSlot*b.concurrency-len(e.waiting), b.max/2-b.waiting)
+	for !b.closed && len(e.waiting) > 0 && len(e.running) < e.limit {
+		next := e.waiting[0]
+		e.waiting[0] = nil
+		e.waiting = e.waiting[1:]
+		e.running = append(e.running, next)
+		starting = append(starting, next)
+	}
+	b.count(e)
+	b.call(e)
+	return starting
+}
+
+// evict takes away what waits for e beyond the first n. It is to be parked.
+func (b *board) evict(e *endpoint, n int) (evicted []*job) {
+	if len(e.waiting) <= n || b.closed {
+		return nil
+	}
+	evicted = slices.Clone(e.waiting[n:])
+	clear(e.waiting[n:])
+	e.waiting = e.waiting[:n]
+	for _, j := range evicted {
+		e.bytes -= j.size
+	}
+	e.parked = true
+	return evicted
 }
 
 // crowded says whether a retry at once should rather give up its slot: its endpoint is a suspect, and suspects have their share.
 func (b *board) crowded(j *job) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return j.endpoint.suspect && b.held[asSuspect] > b.max*3/8
-}
-
-// count keeps suspects and unproven right after a change of e: what was counted is taken back as what it was counted.
-func (b *board) count(e *endpoint) {
-	b.held[e.countedAs] -= e.counted
-	e.counted = len(e.running)
-	switch {
-	case e.suspect:
-		e.countedAs = asSuspect
-	case !e.proven:
-		e.countedAs = asUnproven
-	default:
-		e.countedAs = asProven
-	}
-	b.held[e.countedAs] += e.counted
-}
-
-// begin notes that an attempt of j begins, to a host.
-func (b *board) begin(j *job, hostname string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	j.started = time.Now()
-	h := b.hosts[hostname]
-	if h == nil {
-		h = &host{name: hostname}
-		b.hosts[hostname] = h
-	}
-	h.used = j.started
-	j.endpoint.host = h
-}
-
-// standing is a change in an endpoint's standing that is worth a log line.
-type standing int
-
-const (
-	unchanged standing = iota
-	failing
-	recovered
-)
-
-// How many failed attempts in a row make a log line, and how often one endpoint may.
-const (
-	failsToTell = 5
-	tellEvery   = time.Minute
-)
-
-// end notes how an attempt ended.
-func (b *board) end(j *job, acknowledged, connectFailed bool) standing {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := j.endpoint
-	took := time.Since(j.started)
-	j.started = time.Time{}
-	if e.host != nil {
-		if connectFailed {
-			e.host.fails++
-		} else {
-			e.host.fails = 0
-		}
-	}
-	if acknowledged {
-		e.fails = 0
-		e.proven = took < slowAfter
-		if e.best == 0 || took < e.best {
-			e.best = took
-		} else {
-			e.best += e.best / 64 // what was best once is forgotten in time
-		}
-		if took <= 4*e.best+crowdedBy {
-			e.limit = min(e.limit*2, b.concurrency)
-		}
-	} else {
-		e.fails++
-		e.limit = max(e.limit/2, 1)
-	}
-	b.judge(e)
-	switch {
-	case acknowledged && e.told:
-		e.told = false
-		return recovered
-	case e.fails >= failsToTell && !e.told && time.Since(e.toldAt) > tellEvery:
-		e.told, e.toldAt = true, time.Now()
-		return failing
-	}
-	return unchanged
-}
-
-// judge decides whether e is a suspect. A suspect is unproven until it has shown better.
-func (b *board) judge(e *endpoint) {
-	slow := false
-	for _, j := range e.running {
-		if !j.started.IsZero() && time.Since(j.started) > slowAfter {
-			slow = true
-			break
-		}
-	}
-	e.suspect = slow || e.fails >= failsToSuspect || e.host != nil && e.host.fails >= failsToSuspect
-	if e.suspect {
-		e.proven = false
-	}
-	b.count(e)
-}
-
-// leave frees j's slot, and returns what may start now instead. The event itself stays in memory until drop.
-func (b *board) leave(j *job) []*job {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := j.endpoint
-	if i := slices.Index(e.running, j); i >= 0 {
-		e.running = slices.Delete(e.running, i, i+1)
-	}
-	b.count(e)
-	return b.next(e)
-}
-
-// next gives free slots of e to those who wait, and notes whether parked ones may come.
-func (b *board) next(e *endpoint) (starting []*job) {
-	for !b.closed && len(e.waiting) > 0 && b.hasSlot(e) {
-		j := e.waiting[0]
-		e.waiting[0] = nil
-		e.waiting = e.waiting[1:]
-		b.waiting--
-		e.running = append(e.running, j)
-		starting = append(starting, j)
-		b.count(e)
-	}
-	if e.parked && b.hungry(e) {
-		b.ready[e.org] = struct{}{}
-	}
-	return starting
-}
-
-// slotsFor says for how many parked events of e there is a slot.
-func (b *board) slotsFor(e *endpoint) int {
-	if !b.hasSlot(e) {
-		return 0
-	}
-	return max(0, e.limit-len(e.running)-len(e.waiting))
-}
-
-// hungry says whether parked events of e should come: it has slots and nothing waiting for them, or so little waiting that it is worth
-// a round trip.
-func (b *board) hungry(e *endpoint) bool {
-	return len(e.waiting) == 0 && b.slotsFor(e) > 0 || b.mayWait(e) >= queuePerSlot*b.concurrency/2
+	return j.endpoint.suspect && b.held[asSuspect].places > b.max*3/8
 }
 
 // drop forgets an event whose last step is committed, or which is no longer held.
@@ -298,7 +168,40 @@ func (b *board) drop(j *job) {
 	}
 	delete(b.jobs, j.Entry)
 	b.bytes -= j.size
-	if j.retry {
-		b.retries--
+}
+
+// close lets nothing start any more.
+func (b *board) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+}
+
+// takeWaiting takes away the events that wait in memory.
+func (b *board) takeWaiting() (waiting []*job) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.endpoints {
+		for _, j := range e.waiting {
+			e.bytes -= j.size
+		}
+		waiting = append(waiting, e.waiting...)
+		e.waiting = nil
+		b.count(e)
 	}
+	return waiting
+}
+
+// job returns what is held in memory for an entry, or nil.
+func (b *board) job(entry string) *job {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.jobs[entry]
+}
+
+// size is how many events are held in memory.
+func (b *board) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.jobs)
 }

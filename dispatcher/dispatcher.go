@@ -5,7 +5,7 @@
 // This package decides what is attempted when, so that nobody's endpoint delays another's:
 //
 //	intake     takes from Redis what there is room for (one goroutine)
-//	board      who may have how much of the memory and of the attempts in flight
+//	board      what stands in memory, whose turn it is, and who may have how much (ledger)
 //	run        one event that has a slot (a goroutine each)
 //	committer  writes down what came of it, many at once (one goroutine)
 //	beat       keeps the lease, takes over from the dead (one goroutine)

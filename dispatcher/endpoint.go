@@ -12,7 +12,6 @@ type job struct {
 	size     int64
 	body     []byte // the public payload, once projected
 	endpoint *endpoint
-	retry    bool // came from the retries: bounded apart from first attempts
 
 	started time.Time // guarded by board.mu: when the attempt in flight began; zero between attempts
 }
@@ -23,12 +22,14 @@ type endpoint struct {
 	host      *host
 	limit     int           // attempts in flight at most: starts low, doubles with success up to endpoint_concurrency, halves with failure
 	running   []*job        // have a slot
-	waiting   []*job        // wait in memory; empty for suspects
-	proven    bool          // the last attempt that ended was answered in good time and acknowledged
+	waiting   []*job        // wait in memory for a slot
+	bytes     int64         // of payload, of both
+	large     int64         // about the largest payload of late: what parked ones may be like
+	proven    bool          // the last acknowledgement came in good time, and it has not become a suspect since
 	fails     int           // failed attempts in a row
 	best      time.Duration // about the shortest attempt of late
 	suspect   bool          // known to be slow or failing
-	counted   int           // how many running ones are counted on the board, as what it was then
+	counted   share         // what of it stands in the ledger, as what it was then
 	countedAs class
 	told      bool // the log says that it fails, since toldAt
 	toldAt    time.Time
@@ -36,14 +37,18 @@ type endpoint struct {
 	used      time.Time
 }
 
-// class is the standing under which an endpoint's jobs are counted.
-type class int
+// places is how many events it has running or waiting.
+func (e *endpoint) places() int { return len(e.running) + len(e.waiting) }
 
-const (
-	asProven class = iota
-	asUnproven
-	asSuspect
-)
+func (e *endpoint) class() class {
+	switch {
+	case e.suspect:
+		return asSuspect
+	case !e.proven:
+		return asUnproven
+	}
+	return asProven
+}
 
 // host is what endpoints of many organizations may share. Only failures to connect count against it.
 type host struct {

@@ -82,17 +82,17 @@ func (s *session) intake(ctx context.Context) {
 }
 
 // room says how many events may be taken; 0 until there is room worth a round trip.
-func (s *session) room() (n int, bytes int64, retries int) {
-	n, bytes, retries = s.board.room()
+func (s *session) room() (n int, bytes int64) {
+	n, bytes = s.board.room()
 	if o := s.d.options; bytes < int64(o.MaxPayload) || n < min(64, max(1, o.MaxInFlight/8)) {
-		return 0, 0, 0
+		return 0, 0
 	}
-	return n, bytes, retries
+	return n, bytes
 }
 
 // take takes new events. end says that there were no more, cursor where the stream was read to.
 func (s *session) take(ctx context.Context) (took, end bool, cursor string) {
-	n, bytes, _ := s.room()
+	n, bytes := s.room()
 	if n == 0 {
 		return false, false, ""
 	}
@@ -107,35 +107,35 @@ func (s *session) take(ctx context.Context) (took, end bool, cursor string) {
 		}
 		s.d.metrics.of(o.Event).outcomes[outcome].Inc()
 	}
-	s.accept(ctx, b, false)
+	s.accept(ctx, b)
 	return !b.End, b.End, b.Cursor
 }
 
-// due takes events whose retry is due.
+// due takes events whose retry is due. It leaves half of the room to the others.
 func (s *session) due(ctx context.Context) bool {
 	if time.Now().UnixNano() < s.nextDue.Load() {
 		return false
 	}
-	n, bytes, retries := s.room()
-	if n = min(n, retries); n <= 0 {
+	n, bytes := s.room()
+	if n == 0 {
 		s.nextDue.Store(time.Now().Add(50 * time.Millisecond).UnixNano())
 		return false
 	}
 	s.nextDue.Store(time.Now().Add(lookAgain).UnixNano())
-	b, err := s.process.Due(ctx, min(n, retryBatch), bytes)
+	b, err := s.process.Due(ctx, min((n+1)/2, retryBatch), bytes)
 	if s.failed(ctx, err) {
 		return false
 	}
 	if b.Next >= 0 {
 		s.dueIn(b.Next)
 	}
-	s.accept(ctx, b, true)
+	s.accept(ctx, b)
 	return len(b.Events) > 0 || b.Next == 0
 }
 
 // unpark takes parked events for endpoints that have room.
 func (s *session) unpark(ctx context.Context) bool {
-	n, bytes, _ := s.room()
+	n, bytes := s.room()
 	if n == 0 {
 		return false
 	}
@@ -151,7 +151,7 @@ func (s *session) unpark(ctx context.Context) bool {
 	if s.failed(ctx, err) {
 		return false
 	}
-	s.accept(ctx, b, false)
+	s.accept(ctx, b)
 	for i, left := range b.Left {
 		s.board.unparked(some[i].org, left)
 	}
@@ -172,7 +172,7 @@ func (s *session) lookForParked(ctx context.Context, page int) int {
 }
 
 // accept takes a batch into memory, its organizations' settings in one read.
-func (s *session) accept(ctx context.Context, b queue.Batch, retry bool) {
+func (s *session) accept(ctx context.Context, b queue.Batch) {
 	s.board.parkedIn(b.Parked)
 	if len(b.Events) == 0 {
 		return
@@ -183,7 +183,7 @@ func (s *session) accept(ctx context.Context, b queue.Batch, retry bool) {
 	}
 	s.d.settings.prefetch(ctx, orgs)
 	for i := range b.Events {
-		j := &job{Taken: b.Events[i], retry: retry}
+		j := &job{Taken: b.Events[i]}
 		v, known := s.board.admit(j)
 		if v != again {
 			s.d.metrics.inFlight.Inc()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -112,10 +113,6 @@ func TestBoundedBytes(t *testing.T) {
 	e := newEnv(t)
 	const limit = 3 << 20
 	n := newEndpoints()
-	big := make([]byte, 900<<10)
-	for i := range big {
-		big[i] = 'x'
-	}
 	for i := range 10 {
 		org := fmt.Sprint("org", i)
 		e.webhook(org)
@@ -124,11 +121,7 @@ func TestBoundedBytes(t *testing.T) {
 			return ok
 		})
 		for k := range 5 {
-			if err := e.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: "tenzo:events", Values: []any{
-				"event", "note.finalized", "org_id", org, "id", fmt.Sprint("e", k), "payload", `{"a":"` + string(big) + `"}`,
-			}}).Err(); err != nil {
-				t.Fatal(err)
-			}
+			e.publishLarge(org, fmt.Sprint("e", k), 900<<10)
 		}
 	}
 	d, _ := e.dispatch(n, func(o *Options) { o.MaxInFlightBytes = limit })
@@ -151,4 +144,120 @@ func TestBoundedBytes(t *testing.T) {
 	if most > limit || most == 0 {
 		t.Errorf("%d bytes stood in memory, %d are allowed", most, limit)
 	}
+}
+
+// An event whose endpoint found no place, because others hold all that such endpoints may, comes as soon as there is one: nothing else of
+// that endpoint is under way that could call it.
+func TestComesWhenThereIsAPlace(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	n := newEndpoints()
+	answer := make(chan struct{})
+	for i := range 32 {
+		org := fmt.Sprint("slow", i)
+		e.webhook(org)
+		n.set(org, func(ctx context.Context, _ attempt.Request, _ int) attempt.Result {
+			select {
+			case <-answer:
+				return ok
+			case <-ctx.Done():
+				return attempt.Result{Class: attempt.Other, Cancelled: true}
+			}
+		})
+		e.publish(org, "x")
+	}
+	e.webhook("good")
+	d, _ := e.dispatch(n, func(o *Options) { o.MaxInFlight = 64 })
+	e.held(32)
+	e.publish("good", "x")
+	await(t, func() bool { // it was looked at
+		parked, err := d.queue.Totals(t.Context())
+		return err == nil && parked.Parked == 1
+	})
+	if c := n.count("good", "x"); c != 0 {
+		t.Fatalf("sent %d times", c)
+	}
+	close(answer)
+	e.books(5*time.Second, queue.Books{Published: 33, Delivered: 33})
+}
+
+// publishLarge publishes an event with so many bytes.
+func (e *env) publishLarge(org, id string, size int) {
+	e.t.Helper()
+	if err := e.raw.XAdd(e.t.Context(), &redis.XAddArgs{Stream: "tenzo:events", Values: []any{
+		"event", "note.finalized", "org_id", org, "id", id, "payload", `{"a":"` + strings.Repeat("x", size) + `"}`,
+	}}).Err(); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// Endpoints that hang with large payloads fill half of max_in_flight_bytes at most, so others come past them, known or new.
+func TestBytesOfTheHanging(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	n := newEndpoints()
+	for _, org := range []string{"known", "new"} {
+		e.webhook(org)
+	}
+	d, stop := e.dispatch(n, func(o *Options) { o.MaxInFlightBytes, o.GracePeriod = 16<<20, 0 })
+	defer stop()
+	e.publish("known", "first")
+	e.books(5*time.Second, queue.Books{Published: 1, Delivered: 1})
+	for i := range 30 {
+		org := fmt.Sprint("bad", i)
+		e.webhook(org)
+		n.set(org, hangs(30*time.Second))
+		e.publishLarge(org, "x", 900<<10)
+	}
+	await(t, func() bool {
+		b, err := d.queue.Totals(t.Context())
+		return err == nil && b.Parked > 10
+	})
+	e.publish("known", "second")
+	e.publish("new", "first")
+	e.publishLarge("known", "third", 500<<10)
+	e.books(3*time.Second, queue.Books{Published: 34, Delivered: 4, Waiting: 30})
+}
+
+// Endpoints in good standing that begin to hang all at once leave room for the others.
+func TestManyBeginToHang(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	n := newEndpoints()
+	const orgs = 40
+	var hang atomic.Bool
+	for i := range orgs {
+		org := fmt.Sprint("busy", i)
+		e.webhook(org)
+		n.set(org, func(ctx context.Context, r attempt.Request, nth int) attempt.Result {
+			if hang.Load() {
+				return hangs(30*time.Second)(ctx, r, nth)
+			}
+			return ok
+		})
+	}
+	e.webhook("good")
+	d, stop := e.dispatch(n, func(o *Options) { o.MaxInFlight, o.GracePeriod = 256, 0 })
+	defer stop()
+	for k := range 20 {
+		for i := range orgs {
+			e.publish(fmt.Sprint("busy", i), fmt.Sprint("w", k))
+		}
+		e.publish("good", fmt.Sprint("w", k))
+	}
+	e.books(20*time.Second, queue.Books{Published: 820, Delivered: 820})
+	hang.Store(true)
+	for k := range 20 {
+		for i := range orgs {
+			e.publish(fmt.Sprint("busy", i), fmt.Sprint("e", k))
+		}
+	}
+	await(t, func() bool { // everything has been looked at
+		b, err := d.queue.Totals(t.Context())
+		return err == nil && b.Parked >= 800-256
+	})
+	for k := range 10 {
+		e.publish("good", fmt.Sprint("e", k))
+	}
+	e.books(3*time.Second, queue.Books{Published: 1630, Delivered: 830, Waiting: 800})
 }

@@ -115,7 +115,7 @@ func (s *session) attempt(ctx context.Context, j *job, w config.Webhook) (attemp
 		Fresh: j.Attempts > 0 && j.Attempts <= len(backoff) && backoff[j.Attempts-1] == 0,
 	})
 	if r.Cancelled {
-		s.board.end(j, false, false)
+		s.ended(j, false, false)
 		return r, nil
 	}
 	m := s.d.metrics.of(j.Event)
@@ -123,7 +123,7 @@ func (s *session) attempt(ctx context.Context, j *job, w config.Webhook) (attemp
 	if r.Acknowledged && !j.PublishedAt.IsZero() {
 		m.delay.Observe(max(0, time.Since(j.PublishedAt).Seconds()))
 	}
-	s.d.health.endpoint(s.board.end(j, r.Acknowledged, r.ConnectFailed), j, r.Error)
+	s.d.health.endpoint(s.ended(j, r.Acknowledged, r.ConnectFailed), j, r.Error)
 	why := r.Error
 	if len(why) > maxErrorKept {
 		why = why[:maxErrorKept]
@@ -131,6 +131,15 @@ func (s *session) attempt(ctx context.Context, j *job, w config.Webhook) (attemp
 	return r, &queue.Delivery{
 		ID: j.ID, Event: j.Event, Attempt: j.Attempts + 1, Status: r.Status, Error: why, Duration: r.Duration, At: began,
 	}
+}
+
+// ended notes how an attempt ended, and parks what waited in memory for an endpoint that is in good standing no more.
+func (s *session) ended(j *job, acknowledged, connectFailed bool) standing {
+	change, evicted := s.board.end(j, acknowledged, connectFailed)
+	for _, waiting := range evicted {
+		s.park(waiting)
+	}
+	return change
 }
 
 // finish frees the slot and commits the event's last step.
