@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	// Block is how long Redis waits for a change before it says that there is none.
+	// block is how long Redis waits for a change before it says that there is none.
 	block = time.Second
-	// ReadDeadline bounds a turn that waits, so that a mute connection is given up within 2.5 s of its last turn. go-redis alone would add
+	// readDeadline bounds a turn that waits, so that a mute connection is given up within 2.5 s of its last turn. go-redis alone would add
 	// 10 s to what Redis was asked to wait.
 	readDeadline = 2500 * time.Millisecond
 	// A turn that does not wait in Redis.
@@ -50,7 +50,7 @@ type Handler interface {
 type Follower struct {
 	store  *store.Store
 	logger *slog.Logger
-	block  time.Duration // Block, but for tests
+	block  time.Duration // block, but for tests
 
 	mu       sync.Mutex // held while handlers are called
 	handlers map[*subscription]Handler

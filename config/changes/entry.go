@@ -13,10 +13,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// BadLogInterval is how often entries that cannot be read are mentioned.
+// badLogInterval is how often entries that cannot be read are mentioned.
 const badLogInterval = time.Minute
 
-// Tell hands one entry to the handlers. Further fields are none of our business; an entry without one of ours is mentioned.
+// tell hands one entry to the handlers. Further fields are none of our business; an entry without one of ours is mentioned.
 func (f *Follower) tell(e redis.XMessage) {
 	announced := announcedAt(e.ID)
 	known := false

@@ -11,10 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Batch bounds what one turn reads; a follower that is behind makes turns without a wait.
+// batch bounds what one turn reads; a follower that is behind makes turns without a wait.
 const batch = 1000
 
-// Turn asks once and hands on what it learned.
+// turn asks once and hands on what it learned.
 func (f *Follower) turn(ctx context.Context) error {
 	if !f.contact {
 		return f.anchor(ctx)
@@ -57,7 +57,7 @@ func (f *Follower) turn(ctx context.Context) error {
 	return nil
 }
 
-// Proven says whether the answer proves that nothing was missed.
+// proven says whether the answer proves that nothing was missed.
 func (f *Follower) proven(still *redis.XMessageSliceCmd, entries []redis.XMessage) (bool, error) {
 	if still == nil { // the stream was empty: it proves itself only while it stays so on the same connection
 		return f.connected && len(entries) == 0, nil
@@ -66,7 +66,7 @@ func (f *Follower) proven(still *redis.XMessageSliceCmd, entries []redis.XMessag
 	return len(found) > 0, err
 }
 
-// Anchor takes the end of the stream as the position. Whatever came before may have been missed, and what comes after is handed on.
+// anchor takes the end of the stream as the position. Whatever came before may have been missed, and what comes after is handed on.
 func (f *Follower) anchor(ctx context.Context) error {
 	asked, cancel := context.WithTimeout(ctx, quickDeadline)
 	defer cancel()
@@ -84,7 +84,7 @@ func (f *Follower) anchor(ctx context.Context) error {
 	return nil
 }
 
-// Hand moves the position behind entries and tells the handlers of them, and of a gap. The gap comes last, since it is about everything
+// hand moves the position behind entries and tells the handlers of them, and of a gap. The gap comes last, since it is about everything
 // before.
 func (f *Follower) hand(entries []redis.XMessage, gap bool, sent time.Time) {
 	f.mu.Lock()

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// DialTimeout bounds a dial, the TLS handshake included.
+// dialTimeout bounds a dial, the TLS handshake included.
 const dialTimeout = time.Second
 
-// Connections is the set of open connections of a Store. Invariant: a connection is in open from its dial to its Close.
+// connections is the set of open connections of a Store. Invariant: a connection is in open from its dial to its Close.
 type connections struct {
 	tls      *tlsFiles // nil: plain
 	sentOnce bool      // hide what happens to connections from go-redis
@@ -39,7 +39,7 @@ type plainConnection struct {
 	syscall.Conn
 }
 
-// Lost is an error after which a command may have been carried out, in a form that go-redis does not recognize.
+// lost is an error after which a command may have been carried out, in a form that go-redis does not recognize.
 type lost struct{ cause error }
 
 func (l *lost) Error() string { return l.cause.Error() }
@@ -79,7 +79,7 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// Dial is what go-redis dials with. Unlike go-redis' own it heeds ctx during the handshake, and it verifies the host that is dialled.
+// dial is what go-redis dials with. Unlike go-redis' own it heeds ctx during the handshake, and it verifies the host that is dialled.
 func (cs *connections) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -116,7 +116,7 @@ func (cs *connections) dial(ctx context.Context, network, addr string) (net.Conn
 	return c, nil
 }
 
-// Drop closes every connection. Commands in flight fail; the next ones dial anew.
+// drop closes every connection. Commands in flight fail; the next ones dial anew.
 func (cs *connections) drop() {
 	cs.mu.Lock()
 	all := make([]*connection, 0, len(cs.open))

@@ -92,7 +92,7 @@ func readAnswer(v []any, err error) Hash {
 	return h
 }
 
-// ReadHashesThenMarker is for a Cluster, where hash and marker live in different slots. The order matters: a store that was lost and came
+// readHashesThenMarker is for a Cluster, where hash and marker live in different slots. The order matters: a store that was lost and came
 // back empty before the hash was read has no marker afterwards either.
 func (s *Store) readHashesThenMarker(ctx context.Context, keys []string, out []Hash) {
 	cmds := make([]*redis.MapStringStringCmd, len(keys))

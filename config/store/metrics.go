@@ -81,7 +81,7 @@ func (m *Metrics) observeRoundTrip(took time.Duration) {
 	}
 }
 
-// ObserveState keeps what a running monitor found out. Trouble of any of them shows.
+// observeState keeps what a running monitor found out. Trouble of any of them shows.
 func (m *Metrics) observeState(of *Monitor, s State) {
 	if m == nil {
 		return
@@ -92,7 +92,7 @@ func (m *Metrics) observeState(of *Monitor, s State) {
 	m.show()
 }
 
-// Forget drops a monitor that no longer runs.
+// forget drops a monitor that no longer runs.
 func (m *Metrics) forget(of *Monitor) {
 	if m == nil {
 		return
@@ -119,7 +119,7 @@ func (m *Metrics) show() {
 	m.initialized.Set(initialized)
 }
 
-// Result sorts the error of a command. NOSCRIPT is the ordinary way to learn that a script must be sent whole.
+// result sorts the error of a command. NOSCRIPT is the ordinary way to learn that a script must be sent whole.
 func result(err error) string {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil), redis.HasErrorPrefix(err, "NOSCRIPT"):

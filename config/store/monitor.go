@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// MonitorInterval is the time between two looks. With probeTimeout it bounds how late a change is noticed: a marker lost within 2 s, a
+	// monitorInterval is the time between two looks. With probeTimeout it bounds how late a change is noticed: a marker lost within 2 s, a
 	// server that became a replica or hangs within 5 s.
 	monitorInterval = time.Second
 	probeTimeout    = time.Second
@@ -80,7 +80,7 @@ func (m *Monitor) Run(ctx context.Context) {
 	}
 }
 
-// Look asks once. That a hanging server was initialized is still what was known last.
+// look asks once. That a hanging server was initialized is still what was known last.
 func (m *Monitor) look(ctx context.Context) State {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -99,7 +99,7 @@ func (m *Monitor) look(ctx context.Context) State {
 	return State{Up: true, Initialized: true}
 }
 
-// Probe asks for role and marker in one round trip. A server found to be a replica loses all its connections: those that were open when
+// probe asks for role and marker in one round trip. A server found to be a replica loses all its connections: those that were open when
 // it became one go on answering reads.
 func (s *Store) probe(ctx context.Context) (server, bool, error) {
 	if s.cluster { // a replica of a Cluster sends us to its primary by itself
@@ -128,7 +128,7 @@ func gone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// Set keeps a state and says whether it is a new one. Errors differ in their details from look to look; what counts is their kind.
+// set keeps a state and says whether it is a new one. Errors differ in their details from look to look; what counts is their kind.
 func (m *Monitor) set(s State) {
 	m.mu.Lock()
 	before := m.state
@@ -157,7 +157,7 @@ func (m *Monitor) set(s State) {
 	}
 }
 
-// Trouble sorts the errors of a State.
+// trouble sorts the errors of a State.
 type trouble int
 
 const (

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// AnswerTimeout bounds the wait for an answer where the context has no earlier deadline. Redis itself may stall for up to two seconds
+	// answerTimeout bounds the wait for an answer where the context has no earlier deadline. Redis itself may stall for up to two seconds
 	// when its append-only file waits for the disk.
 	answerTimeout = 3 * time.Second
-	// PoolTimeout bounds the wait for a free connection.
+	// poolTimeout bounds the wait for a free connection.
 	poolTimeout = time.Second
-	// BlockingPool is how many commands may wait in Redis at once: the followers of a process are few.
+	// blockingPool is how many commands may wait in Redis at once: the followers of a process are few.
 	blockingPool = 16
 )
 
@@ -59,7 +59,7 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// NewClient makes one client. Nothing is retried: a command whose answer was lost may have been carried out, and who sent it knows best
+// newClient makes one client. Nothing is retried: a command whose answer was lost may have been carried out, and who sent it knows best
 // what to do. DialerRetries is go-redis' count of attempts.
 func (s *Store) newClient(t *target, h hook, blocking bool) redis.UniversalClient {
 	switch t.shape {
@@ -101,7 +101,7 @@ func (s *Store) newClient(t *target, h hook, blocking bool) redis.UniversalClien
 	}
 }
 
-// RefuseReplica runs on every new connection. HELLO names the role and is allowed to users who may neither ROLE nor INFO.
+// refuseReplica runs on every new connection. HELLO names the role and is allowed to users who may neither ROLE nor INFO.
 func (s *Store) refuseReplica(ctx context.Context, conn *redis.Conn) error {
 	role, err := role(ctx, conn)
 	if err != nil {

@@ -58,7 +58,7 @@ func readPassword(path string) (string, error) {
 	return p, nil
 }
 
-// ReadSecret reads a file that holds one secret; one trailing newline is dropped.
+// readSecret reads a file that holds one secret; one trailing newline is dropped.
 func readSecret(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // ErrReplica says that the server calls itself a replica; it counts as one that does not answer.
 var ErrReplica = errors.New("redis answers as a replica")
 
-// Server is what HELLO says of the other end.
+// server is what HELLO says of the other end.
 type server struct {
 	version string
 	mode    string // standalone, cluster or sentinel
@@ -23,7 +23,7 @@ type server struct {
 
 func isReplica(s server) bool { return s.role == "replica" || s.role == "slave" }
 
-// Doer is a client or a connection.
+// doer is a client or a connection.
 type doer interface {
 	Do(ctx context.Context, args ...any) *redis.Cmd
 }
@@ -36,7 +36,7 @@ func role(ctx context.Context, c doer) (server, error) {
 	return readServer(v), nil
 }
 
-// ReadServer reads the answer to HELLO, which is a map, or a flat list from servers that do not speak RESP3.
+// readServer reads the answer to HELLO, which is a map, or a flat list from servers that do not speak RESP3.
 func readServer(v any) server {
 	fields := map[any]any{}
 	switch v := v.(type) {

@@ -26,7 +26,7 @@ const (
 	cluster
 )
 
-// Target is a Redis as a URL names it: its shape, the options of go-redis for that shape, and how its servers are trusted.
+// target is a Redis as a URL names it: its shape, the options of go-redis for that shape, and how its servers are trusted.
 type target struct {
 	shape    shape
 	single   *redis.Options
@@ -64,7 +64,7 @@ var onlyFor = map[string][]shape{
 	"db": {single, sentinel}, "failing_timeout_seconds": {cluster}, "idle_timeout": {single}, "max_conn_age": {single},
 }
 
-// Refused are the parameters of go-redis that this code cannot let anybody set, with the reason.
+// refused are the parameters of go-redis that this code cannot let anybody set, with the reason.
 var refused = map[string]string{
 	"read_only":                   readsReplicas,
 	"route_by_latency":            readsReplicas,
@@ -94,7 +94,7 @@ const (
 	setsWaits     = "retries and time-outs are set by this program, which depends on them"
 )
 
-// ParseTarget reads a URL. Files that it names are read here, to judge them, and again for each connection; nothing is dialled.
+// parseTarget reads a URL. Files that it names are read here, to judge them, and again for each connection; nothing is dialled.
 func parseTarget(raw string) (*target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -171,7 +171,7 @@ func (t *target) parse(u string) (err error) {
 	return err
 }
 
-// CheckParams names what is wrong with the first wrong parameter. A name is shown only where it is one we know: a mistyped URL may have
+// checkParams names what is wrong with the first wrong parameter. A name is shown only where it is one we know: a mistyped URL may have
 // part of a password in the place of a name.
 func checkParams(t *target, q url.Values) error {
 	names := make([]string, 0, len(q))
