@@ -99,6 +99,3 @@ func readTime(text string) (time.Time, error) {
 	}
 	return t, nil
 }
-
-// timeText is how times are written to Redis: RFC 3339 in UTC, to the millisecond.
-func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -93,10 +93,10 @@ func (k *Keys) write(ctx context.Context, key Key, hash string) error {
 	names := k.store.Names()
 	fields := []any{
 		store.KeyID, key.ID, store.KeyOrgID, key.OrgID, store.KeyName, key.Name, store.KeyHint, key.Hint,
-		store.KeyCreatedAt, timeText(key.CreatedAt),
+		store.KeyCreatedAt, store.TimeText(key.CreatedAt),
 	}
 	if !key.ExpiresAt.IsZero() {
-		fields = append(fields, store.KeyExpiresAt, timeText(key.ExpiresAt))
+		fields = append(fields, store.KeyExpiresAt, store.TimeText(key.ExpiresAt))
 	}
 	score := key.CreatedAt.UnixMilli()
 	if k.store.Cluster() {

@@ -86,7 +86,7 @@ func (w *Webhooks) Set(ctx context.Context, org string, c WebhookChange, mustExi
 		keys = keys[:1]
 	}
 	args := append([]any{
-		store.SchemaVersion, exist, timeText(w.now()), org, store.ChangesMaxLen, store.ChangeWebhook,
+		store.SchemaVersion, exist, store.TimeText(w.now()), org, store.ChangesMaxLen, store.ChangeWebhook,
 		store.WebhookCreatedAt, store.WebhookUpdatedAt, store.WebhookActive,
 	}, fields...)
 	answer, err := setWebhook.Run(ctx, w.store.Client(), keys, args...).StringSlice()

@@ -10,9 +10,6 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// unknownEvent is the label of events that are neither documented nor passed.
-const unknownEvent = "unknown"
-
 // The outcomes of events, as tenzo_webhook_events_total has them.
 const (
 	outcomeDelivered = "delivered"
@@ -83,7 +80,7 @@ func NewMetrics() *Metrics {
 		difference: gauge("books_difference", "What is missing from the books; must stay 0; the same from every process."),
 		named:      map[string]*eventMetrics{},
 	}
-	m.prepare(append(payload.Events(), unknownEvent))
+	m.prepare(append(payload.Events(), payload.UnknownLabel))
 	return m
 }
 
@@ -116,7 +113,7 @@ func (m *Metrics) of(event string) *eventMetrics {
 	if n := m.named[event]; n != nil {
 		return n
 	}
-	return m.named[unknownEvent]
+	return m.named[payload.UnknownLabel]
 }
 
 // attempted counts an attempt.

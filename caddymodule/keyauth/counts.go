@@ -22,9 +22,6 @@ const usageFieldPrefix = "p:"
 // silentAfter is how long a process must not have been heard of, for its field to be folded away by others (contract section 5).
 const silentAfter = 7 * 24 * time.Hour
 
-// usageTime is the form of last_used_at: RFC 3339 in UTC and of one length, so that the later one is also the greater text.
-const usageTime = "2006-01-02T15:04:05.000Z07:00"
-
 // total is what a process says of one key.
 type total struct {
 	id    string // of the key
@@ -109,7 +106,7 @@ func (r *redisCounts) sendSome(ctx context.Context, totals []total, free bool, w
 			run = sendTotal.Eval
 		}
 		cmds[i] = run(ctx, pipe, []string{r.names.Usage(t.id)},
-			t.field, strconv.FormatUint(t.count, 10), time.UnixMilli(t.last).UTC().Format(usageTime), silence, freeing)
+			t.field, strconv.FormatUint(t.count, 10), store.TimeText(time.UnixMilli(t.last)), silence, freeing)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, w := range which {

@@ -7,14 +7,13 @@ import (
 	"encoding/hex"
 	"hash"
 	"strings"
-)
 
-// standardPrefix begins a secret of the Standard Webhooks kind, whose rest is the key in base64.
-const standardPrefix = "whsec_"
+	"github.com/tenzo-ai/tenzo-gateway/config"
+)
 
 // standardKey is the key of Webhook-Signature: the decoded bytes of a whsec_ secret, the UTF-8 bytes of any other.
 func standardKey(secret string) []byte {
-	if encoded, found := strings.CutPrefix(secret, standardPrefix); found {
+	if encoded, found := strings.CutPrefix(secret, config.StandardSecretPrefix); found {
 		if key, err := base64.StdEncoding.DecodeString(encoded); err == nil && len(key) > 0 {
 			return key
 		}

@@ -183,13 +183,13 @@ func memberOf(s shape, name string) shape {
 // eventName is what a passed event may be called: it becomes the value of a metric label.
 var eventName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 
-// unknownLabel is the metric label of events that are not known, and so no event's name.
-const unknownLabel = "unknown"
+// UnknownLabel is the metric label of events that are neither documented nor passed, and so no event's name.
+const UnknownLabel = "unknown"
 
 func checkPassedEvent(name string, known map[string]*node) error {
 	switch {
-	case !eventName.MatchString(name) || name == unknownLabel:
-		return fmt.Errorf("pass_event: %q cannot name an event: 1 to 128 of A-Z a-z 0-9 . _ : -, and not %q", name, unknownLabel)
+	case !eventName.MatchString(name) || name == UnknownLabel:
+		return fmt.Errorf("pass_event: %q cannot name an event: 1 to 128 of A-Z a-z 0-9 . _ : -, and not %q", name, UnknownLabel)
 	case slices.Contains(Events(), name):
 		return fmt.Errorf("pass_event: %q is documented: only its documented members leave; see pass_members", name)
 	case known[name] != nil:

@@ -77,7 +77,7 @@ func (q *Queue) logAttempt(ctx context.Context, pipe redis.Pipeliner, org string
 	return pipe.XAdd(ctx, &redis.XAddArgs{Stream: q.names.Deliveries(org), Values: []any{
 		store.DeliveryID, d.ID, store.DeliveryEvent, d.Event, store.DeliveryAttempt, d.Attempt, store.DeliveryStatus, status(d.Status),
 		store.DeliveryError, d.Error, store.DeliveryDurationMS, d.Duration.Milliseconds(),
-		store.DeliveryAt, d.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
+		store.DeliveryAt, store.TimeText(d.At),
 	}})
 }
 
