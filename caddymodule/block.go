@@ -7,7 +7,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/dustin/go-humanize"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
 // option is one line that may stand in a block of the Caddyfile.
@@ -121,35 +123,22 @@ func count(name string, into *int) option {
 // span reads a time span above zero.
 func span(name string, into *caddy.Duration) option {
 	return option{name: name, min: 1, max: 1, set: func(args []string) error {
-		v, err := parseSpan(args[0])
+		v, err := config.ParseSpan(args[0])
 		if err != nil {
 			return err
 		}
 		if v == 0 {
-			return fmt.Errorf("'%s' is no time span above 0", args[0])
+			return fmt.Errorf("%q is no time span above 0", args[0])
 		}
-		*into = v
+		*into = caddy.Duration(v)
 		return nil
 	}}
 }
 
 // size reads a number of bytes above zero, such as 1MiB.
 func size(name string, into *int64) option {
-	return option{name: name, min: 1, max: 1, set: func(args []string) error {
-		n, err := humanize.ParseBytes(args[0])
-		if err != nil || n < 1 || n > 1<<50 {
-			return fmt.Errorf("'%s' is no size above 0, such as 1MiB", args[0])
-		}
-		*into = int64(n)
-		return nil
+	return option{name: name, min: 1, max: 1, set: func(args []string) (err error) {
+		*into, err = dispatcher.ParseSize(args[0])
+		return err
 	}}
-}
-
-// parseSpan reads a time span such as 500ms, 35s or 30d; negative ones are refused.
-func parseSpan(s string) (caddy.Duration, error) {
-	v, err := caddy.ParseDuration(s)
-	if err != nil || v < 0 {
-		return 0, fmt.Errorf("'%s' is no time span, such as 500ms, 35s or 30d", s)
-	}
-	return caddy.Duration(v), nil
 }

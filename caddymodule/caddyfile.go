@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -117,11 +119,11 @@ func (w *WebhookOptions) unmarshal(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, "webhooks", []option{
 		{name: "retry_backoff", min: 1, max: many, set: func(args []string) error {
 			for _, arg := range args {
-				pause, err := parseSpan(arg)
+				pause, err := config.ParseSpan(arg)
 				if err != nil {
 					return err
 				}
-				w.RetryBackoff = append(w.RetryBackoff, pause)
+				w.RetryBackoff = append(w.RetryBackoff, caddy.Duration(pause))
 			}
 			return nil
 		}},

@@ -3,12 +3,12 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/address"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
@@ -85,12 +85,9 @@ func (w *WebhookOptions) settings() (*dispatcherSettings, error) {
 	o.PassEvents = slices.Clone(w.PassEvents)
 	o.AllowHTTP = w.AllowHTTP
 	o.CAFile = w.CAFile
-	for _, network := range w.AllowNetworks {
-		prefix, err := netip.ParsePrefix(network)
-		if err != nil {
-			return nil, fmt.Errorf("allow_networks: '%s' is no network in CIDR notation, such as 127.0.0.0/8", network)
-		}
-		o.AllowNetworks = append(o.AllowNetworks, prefix.Masked())
+	var err error
+	if o.AllowNetworks, err = address.ParseNetworks(w.AllowNetworks); err != nil {
+		return nil, fmt.Errorf("allow_networks: %w", err)
 	}
 	if err := o.Validate(); err != nil {
 		return nil, err

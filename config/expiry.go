@@ -1,25 +1,24 @@
 package config
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// maxSpan bounds a span of time: longer than any key should live, and far from overflowing.
+// maxSpan bounds how far ahead a span may set the expiry: longer than any key should live, and far from overflowing.
 const maxSpan = 100 * 365 * 24 * time.Hour
 
-// ParseExpiry reads when a key expires: an RFC 3339 time such as 2027-01-01T00:00:00Z, or a span from now such as 90d or 12h. One that is
+// ParseExpiry reads when a key expires: an RFC 3339 time such as 2027-01-01T00:00:00Z, or a span from now such as 90d or 12h (ParseSpan). One that is
 // past, or cannot be read, is refused; the error is an *Error.
 func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	s = strings.TrimSpace(s)
 	if at, err := ParseExpiryTime(s); err == nil {
 		return at, checkExpiry(at, now)
 	}
-	span, ok := parseSpan(s)
-	if !ok {
+	span, err := ParseSpan(s)
+	if err != nil || span > maxSpan {
 		return time.Time{}, Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry must be a time such as 2027-01-01T00:00:00Z or a span such as 90d or 12h")
 	}
 	at := now.Add(span)
@@ -44,19 +43,4 @@ func checkExpiry(at, now time.Time) error {
 		return Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry is too far in the future")
 	}
 	return nil
-}
-
-// parseSpan reads a Go duration or a number of days or weeks.
-func parseSpan(s string) (time.Duration, bool) {
-	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if digits, found := strings.CutSuffix(s, unit); found {
-			n, err := strconv.ParseUint(digits, 10, 32)
-			if err != nil || n > uint64(maxSpan/length) {
-				return 0, false
-			}
-			return time.Duration(n) * length, true
-		}
-	}
-	d, err := time.ParseDuration(s)
-	return d, err == nil && d <= maxSpan
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -188,7 +189,7 @@ func FuzzKeyFromHash(f *testing.F) {
 func TestParseExpiry(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for s, want := range map[string]string{
-		"90d": "2027-02-22T12:00:00Z", "1d": "2026-11-25T12:00:00Z", "2w": "2026-12-08T12:00:00Z", "12h": "2026-11-25T00:00:00Z", "1h30m": "2026-11-24T13:30:00Z",
+		"90d": "2027-02-22T12:00:00Z", "1.5d": "2026-11-26T00:00:00Z", "1d": "2026-11-25T12:00:00Z", "2w": "2026-12-08T12:00:00Z", "12h": "2026-11-25T00:00:00Z", "1h30m": "2026-11-24T13:30:00Z",
 		"2027-01-01T00:00:00Z": "2027-01-01T00:00:00Z", "2027-01-01T00:00:00+02:00": "2026-12-31T22:00:00Z", " 90d ": "2027-02-22T12:00:00Z",
 		"2026-11-24T12:00:00.001Z": "2026-11-24T12:00:00.001Z",
 	} {
@@ -198,9 +199,9 @@ func TestParseExpiry(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{
-		"": "invalid_expiry", "soon": "invalid_expiry", "90": "invalid_expiry", "d": "invalid_expiry", "1.5d": "invalid_expiry", "99999999999d": "invalid_expiry", "36501d": "invalid_expiry",
+		"": "invalid_expiry", "soon": "invalid_expiry", "90": "invalid_expiry", "d": "invalid_expiry", "99999999999d": "invalid_expiry", "36501d": "invalid_expiry",
 		"2027-01-01": "invalid_expiry", "2027-01-01T00:00:00": "invalid_expiry", "9999999h": "invalid_expiry",
-		"0d": "expiry_past", "-5m": "expiry_past", "0s": "expiry_past", "2026-11-24T12:00:00Z": "expiry_past", "2020-01-01T00:00:00Z": "expiry_past", "-1d": "invalid_expiry",
+		"0d": "expiry_past", "-5m": "invalid_expiry", "0s": "expiry_past", "2026-11-24T12:00:00Z": "expiry_past", "2020-01-01T00:00:00Z": "expiry_past", "-1d": "invalid_expiry",
 	} {
 		_, err := ParseExpiry(s, now)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Code != want || e.Field != "expires_at" {
@@ -269,6 +270,23 @@ func TestPageLimit(t *testing.T) {
 		got, err := PageLimit(n)
 		if want == -1 && err == nil || want != -1 && got != want {
 			t.Errorf("%d: %d, %v", n, got, err)
+		}
+	}
+}
+
+func TestParseSpan(t *testing.T) {
+	const day = 24 * time.Hour
+	for s, want := range map[string]time.Duration{
+		"0s": 0, "0": 0, "500ms": 500 * time.Millisecond, "35s": 35 * time.Second, "30d": 30 * day, "2w": 14 * day, "1d12h": 36 * time.Hour,
+		"1w1d": 8 * day, "12h1d": 36 * time.Hour, "1.5d": 36 * time.Hour, "0d": 0,
+	} {
+		if got, err := ParseSpan(s); err != nil || got != want {
+			t.Errorf("%q: %s, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "d", "90", "soon", "-1d", "-5m", "1.2.3d", "1dd", "1y", "1 d", "99999999999d", "9999999h", "1e3d", "NaNd", "Infd"} {
+		if got, err := ParseSpan(s); err == nil || !strings.Contains(err.Error(), strconv.Quote(s)) {
+			t.Errorf("%q: %s, %v", s, got, err)
 		}
 	}
 }

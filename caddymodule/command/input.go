@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
 // maxInput bounds what is read from a file or standard input; a payload is far smaller.
@@ -57,41 +59,20 @@ func readSecret(stdin io.Reader, flag, value string) (string, error) {
 	return secret, nil
 }
 
-// parseSpan reads a time span such as 500ms, 35s, 30d or 1d12h, as Caddyfiles have it.
-func parseSpan(s string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is no time span, such as 500ms, 35s or 30d", s)
-	rest, total := s, time.Duration(0)
-	if days, after, found := strings.Cut(s, "d"); found {
-		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || n < 0 || n > math.MaxInt64/float64(24*time.Hour)/2 {
-			return 0, bad
-		}
-		total, rest = time.Duration(n*float64(24*time.Hour)), after
-		if rest == "" {
-			return total, nil
-		}
-	}
-	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 || d > math.MaxInt64/2 {
-		return 0, bad
-	}
-	return total + d, nil
-}
-
 // The types below are flags whose values pflag does not know.
 
 // spanFlag is a time span.
 type spanFlag time.Duration
 
 func (f *spanFlag) Set(s string) error {
-	d, err := parseSpan(s)
+	d, err := config.ParseSpan(s)
 	*f = spanFlag(d)
 	return err
 }
 func (f *spanFlag) String() string { return formatSpan(time.Duration(*f)) }
 func (*spanFlag) Type() string     { return "duration" }
 
-// formatSpan writes a span as parseSpan reads it, whole days as days.
+// formatSpan writes a span as config.ParseSpan reads it, whole days as days.
 func formatSpan(d time.Duration) string {
 	if day := 24 * time.Hour; d > 0 && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
@@ -105,7 +86,7 @@ type spansFlag []time.Duration
 func (f *spansFlag) Set(s string) error {
 	var spans []time.Duration
 	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ' ' }) {
-		d, err := parseSpan(word)
+		d, err := config.ParseSpan(word)
 		if err != nil {
 			return err
 		}
@@ -131,12 +112,9 @@ func (*spansFlag) Type() string { return "durations" }
 type sizeFlag int64
 
 func (f *sizeFlag) Set(s string) error {
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n < 1 || n > 1<<50 {
-		return fmt.Errorf("%q is no size above 0, such as 1MiB", s)
-	}
+	n, err := dispatcher.ParseSize(s)
 	*f = sizeFlag(n)
-	return nil
+	return err
 }
 
 func (f *sizeFlag) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*f)), " ", "") }

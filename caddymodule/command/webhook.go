@@ -44,13 +44,9 @@ func (p *policyFlags) register(cmd *cobra.Command) {
 }
 
 func (p *policyFlags) networks() ([]netip.Prefix, error) {
-	var networks []netip.Prefix
-	for _, s := range p.allowNetworks {
-		n, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, fmt.Errorf("--allow-networks: %q is no network in CIDR notation, such as 127.0.0.0/8", s)
-		}
-		networks = append(networks, n.Masked())
+	networks, err := address.ParseNetworks(p.allowNetworks)
+	if err != nil {
+		return nil, fmt.Errorf("--allow-networks: %w", err)
 	}
 	return networks, nil
 }

@@ -6,12 +6,28 @@
 // something else a moment later.
 package address
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Policy is what the operator allows beyond public addresses over HTTPS. The zero value, and nil, allow nothing more.
 type Policy struct {
 	AllowHTTP     bool
 	AllowNetworks []netip.Prefix
+}
+
+// ParseNetworks reads networks in CIDR notation, as an operator allows them.
+func ParseNetworks(cidrs []string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, s := range cidrs {
+		n, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network in CIDR notation, such as 127.0.0.0/8", s)
+		}
+		networks = append(networks, n.Masked())
+	}
+	return networks, nil
 }
 
 // allowsHTTP says whether plain HTTP will do.

@@ -1,6 +1,7 @@
 package address
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -130,4 +131,16 @@ func FuzzCheckURL(f *testing.F) {
 			t.Errorf("%q passed", raw)
 		}
 	})
+}
+
+func TestParseNetworks(t *testing.T) {
+	got, err := ParseNetworks([]string{"127.0.0.0/8", "10.1.2.3/16", "fd00::1/8"})
+	if want := "[127.0.0.0/8 10.1.0.0/16 fd00::/8]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v, %v, want %s", got, err, want)
+	}
+	for _, bad := range []string{"", "here", "10.0.0.1", "10.0.0.0/33"} {
+		if got, err := ParseNetworks([]string{"127.0.0.0/8", bad}); err == nil {
+			t.Errorf("%q: %v", bad, got)
+		}
+	}
 }
