@@ -34,7 +34,7 @@ func (*Admin) serve(w http.ResponseWriter, r *http.Request) error {
 		if !errors.Is(err, caddy.ErrNotConfigured) {
 			detail = "the tenzo app of the active configuration cannot be used"
 		}
-		api.WriteProblem(w, &config.Error{Status: http.StatusServiceUnavailable, Code: "not_configured", Detail: detail})
+		api.WriteProblem(w, r, &config.Error{Status: http.StatusServiceUnavailable, Code: "not_configured", Detail: detail})
 		return nil
 	}
 	m.(*App).api.Admin().ServeHTTP(w, r)

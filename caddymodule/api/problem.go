@@ -4,35 +4,17 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// problem is the body of every error.
-type problem struct {
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-	Field  string `json:"field,omitempty"`
-}
-
-// WriteProblem answers with e as problem+json, never to be cached.
-func WriteProblem(w http.ResponseWriter, e *config.Error) {
-	body, err := json.Marshal(problem{Title: http.StatusText(e.Status), Status: e.Status, Code: e.Code, Detail: e.Detail, Field: e.Field})
-	if err != nil {
-		panic(err) // strings and an int always marshal
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(e.Status)
-	_, _ = w.Write(append(body, '\n')) // a client that went away needs no answer
+// WriteProblem answers r with e as problem+json, never to be cached.
+func WriteProblem(w http.ResponseWriter, r *http.Request, e *config.Error) {
+	problem.Write(w, r, problem.Problem{Status: e.Status, Code: e.Code, Detail: e.Detail, Field: e.Field})
 }
 
 // fail answers with what err means. What is no refusal by a rule is trouble with Redis: the services have no other source of errors.
@@ -58,5 +40,5 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, pattern string, err e
 			Detail: "the store gives no answer at the moment: try again shortly",
 		}
 	}
-	WriteProblem(w, refusal)
+	WriteProblem(w, r, refusal)
 }

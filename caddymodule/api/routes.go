@@ -97,7 +97,7 @@ func (a *API) mux(f face) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		// ServeMux would answer a path that is not clean with a redirect, which is wrong where a prefix was taken away.
 		if _, pattern := mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
-			WriteProblem(w, &config.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
+			WriteProblem(w, r, &config.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -119,7 +119,7 @@ func (a *API) serve(f face, rt route) http.Handler {
 		h := rt.methods[method]
 		if h == nil {
 			w.Header().Set("Allow", allow)
-			WriteProblem(w, &config.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes " + allow})
+			WriteProblem(w, r, &config.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes " + allow})
 			return
 		}
 		s, err := scopeOf(f, rt, r)
@@ -176,7 +176,7 @@ func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r) && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
 			w.Header().Set("Cache-Control", "no-store")
-			WriteProblem(w, &config.Error{Status: http.StatusForbidden, Code: "not_local", Detail: "these paths answer on loopback and unix sockets only, or over Caddy's remote admin"})
+			WriteProblem(w, r, &config.Error{Status: http.StatusForbidden, Code: "not_local", Detail: "these paths answer on loopback and unix sockets only, or over Caddy's remote admin"})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -57,7 +57,7 @@ type Caller struct {
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 	h.secure(w.Header())
 	if refusal := refuse(r, c); refusal != nil {
-		api.WriteProblem(w, refusal)
+		api.WriteProblem(w, r, refusal)
 		return
 	}
 	if c.Path == "" {
@@ -72,7 +72,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 			files[target.name].serve(w, r)
 		}
 	case target.name != "", target.behindAPI && writes(r): // nobody writes to a page
-		notFound(w)
+		notFound(w, r)
 	case strings.HasSuffix(c.Path, "/"):
 		if reading(w, r) {
 			h.servePage(w, c.Org)
@@ -103,12 +103,12 @@ func reading(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	w.Header().Set("Allow", "GET, HEAD")
-	api.WriteProblem(w, &config.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes GET, HEAD"})
+	api.WriteProblem(w, r, &config.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes GET, HEAD"})
 	return false
 }
 
-func notFound(w http.ResponseWriter) {
-	api.WriteProblem(w, &config.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
+func notFound(w http.ResponseWriter, r *http.Request) {
+	api.WriteProblem(w, r, &config.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
 }
 
 // redirect leads to the same path with a slash at its end, relative to it, so that it holds behind proxies that take prefixes away.

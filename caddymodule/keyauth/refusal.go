@@ -1,12 +1,13 @@
 package keyauth
 
 import (
-	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/problem"
 )
 
 // This file is what a refused client reads: statuses, codes, challenges and problem bodies (contract section 5).
@@ -63,24 +64,8 @@ func (f *Refusal) SetHeaders(h http.Header, realm string) {
 
 // WriteRefusal answers r with the refusal as a problem (RFC 9457): status, headers, and a body unless the method is HEAD.
 func WriteRefusal(w http.ResponseWriter, r *http.Request, f *Refusal, realm string) {
-	body, err := json.Marshal(struct {
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-		Code   string `json:"code"`
-	}{"about:blank", http.StatusText(f.Status), f.Status, f.Detail, f.Code})
-	if err != nil { // strings and a number always marshal
-		body = []byte("{}")
-	}
-	h := w.Header()
-	f.SetHeaders(h, realm)
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(f.Status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that is gone misses nothing
-	}
+	f.SetHeaders(w.Header(), realm)
+	problem.Write(w, r, problem.Problem{Status: f.Status, Code: f.Code, Detail: f.Detail})
 }
 
 // quote makes s fit for a quoted-string (RFC 9110 section 5.6.4); what no header may carry becomes a space.
