@@ -46,8 +46,8 @@ func CheckOrg(org string) error {
 	return Invalid("org", "invalid_org_id", "an organization's id is "+idForm)
 }
 
-// ValidName says whether s can be the name of a key: 1 to 100 printable characters, with no space at either end.
-func ValidName(s string) bool {
+// validName says whether s can be the name of a key: 1 to 100 printable characters, with no space at either end.
+func validName(s string) bool {
 	if !utf8.ValidString(s) || strings.TrimSpace(s) != s {
 		return false
 	}
@@ -63,7 +63,7 @@ func ValidName(s string) bool {
 
 // cleanName makes a name that was written elsewhere fit to be shown and to stand in a header.
 func cleanName(s string) string {
-	if ValidName(s) {
+	if validName(s) {
 		return s
 	}
 	n := 0

@@ -85,8 +85,8 @@ func HashKey(key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// HintOf returns what of a key may be shown: its prefix and its last 4 characters.
-func HintOf(key string) string {
+// hintOf returns what of a key may be shown: its prefix and its last 4 characters.
+func hintOf(key string) string {
 	if !ValidKey(key) {
 		return ""
 	}

@@ -63,7 +63,7 @@ func (k *Keys) Create(ctx context.Context, org string, n NewKey) (CreatedKey, er
 	switch {
 	case n.Name == "":
 		return CreatedKey{}, Invalid(store.KeyName, "missing_name", "the key needs a name")
-	case !ValidName(n.Name):
+	case !validName(n.Name):
 		return CreatedKey{}, Invalid(store.KeyName, "invalid_name", "the name must be 1 to 100 printable characters")
 	}
 	if !n.ExpiresAt.IsZero() {
@@ -76,7 +76,7 @@ func (k *Keys) Create(ctx context.Context, org string, n NewKey) (CreatedKey, er
 		ID:        newID(),
 		OrgID:     org,
 		Name:      n.Name,
-		Hint:      HintOf(secret),
+		Hint:      hintOf(secret),
 		CreatedAt: now.UTC().Truncate(time.Millisecond),
 		ExpiresAt: n.ExpiresAt,
 	}}

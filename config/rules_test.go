@@ -32,10 +32,10 @@ func TestValidName(t *testing.T) {
 		"x": true, "CI pipeline (prod)": true, "Schlüssel für Zürich": true, "日本語": true, strings.Repeat("ü", 100): true,
 		"": false, strings.Repeat("x", 101): false, " x": false, "x ": false, "a\tb": false, "a\nb": false, "a\u202eb": false, "a\u00a0b": false, "a\xffb": false, "\x7f": false,
 	} {
-		if got := ValidName(s); got != want {
+		if got := validName(s); got != want {
 			t.Errorf("%q: %v", s, got)
 		}
-		if c := cleanName(s); c != "" && !ValidName(c) {
+		if c := cleanName(s); c != "" && !validName(c) {
 			t.Errorf("%q was cleaned to %q", s, c)
 		} else if want && c != s {
 			t.Errorf("%q became %q", s, c)
@@ -54,7 +54,7 @@ func TestGeneratedKeys(t *testing.T) {
 			t.Fatalf("%q", k)
 		}
 		seen[k] = true
-		if h := HintOf(k); h != "tenzo_pk_..."+k[len(k)-4:] {
+		if h := hintOf(k); h != "tenzo_pk_..."+k[len(k)-4:] {
 			t.Errorf("hint %q of %q", h, k)
 		}
 		for i := range len(k) { // each mistyped character shows, where it is one that may stand there
@@ -92,7 +92,7 @@ func TestKeyFormat(t *testing.T) {
 	if got := HashKey("tenzo_pk_x"); got != "d83185c7268e6e324b3c630d8f4c765c46f2c0df659d31466c8134c18ef05802" {
 		t.Errorf("hash %q", got)
 	}
-	if HintOf("secret") != "" || ChecksumOK("") || ChecksumOK("tenzo_pk_") {
+	if hintOf("secret") != "" || ChecksumOK("") || ChecksumOK("tenzo_pk_") {
 		t.Error("something that is no key")
 	}
 }
@@ -180,7 +180,7 @@ func FuzzKeyFromHash(f *testing.F) {
 			t.Errorf("passed: %+v", k)
 		case revoked == "" && err == nil && expires != "" && k.ExpiresAt.IsZero():
 			t.Error("an expiry was lost")
-		case k.Name != "" && !ValidName(k.Name):
+		case k.Name != "" && !validName(k.Name):
 			t.Errorf("name %q", k.Name)
 		}
 	})

@@ -38,21 +38,21 @@ func TestVerdictsOfRecords(t *testing.T) {
 	}{
 		{"good", record(), "allowed k1"},
 		{"without a name", record("name", ""), "allowed k1"},
-		{"absent", nil, CodeUnknown},
-		{"revoked", record("revoked_at", "2026-05-01T00:00:00Z"), CodeRevoked},
-		{"revoked in the future", record("revoked_at", "2126-05-01T00:00:00Z"), CodeRevoked},
-		{"revoked in words", record("revoked_at", "yes"), CodeRevoked},
-		{"revoked and damaged", record("revoked_at", "x", "id", "", "expires_at", "?"), CodeRevoked},
-		{"expired", record("expires_at", "2026-06-01T12:00:00Z"), CodeExpired},
-		{"expired under another zone", record("expires_at", "2026-06-01T14:00:00+02:00"), CodeExpired},
+		{"absent", nil, codeUnknown},
+		{"revoked", record("revoked_at", "2026-05-01T00:00:00Z"), codeRevoked},
+		{"revoked in the future", record("revoked_at", "2126-05-01T00:00:00Z"), codeRevoked},
+		{"revoked in words", record("revoked_at", "yes"), codeRevoked},
+		{"revoked and damaged", record("revoked_at", "x", "id", "", "expires_at", "?"), codeRevoked},
+		{"expired", record("expires_at", "2026-06-01T12:00:00Z"), codeExpired},
+		{"expired under another zone", record("expires_at", "2026-06-01T14:00:00+02:00"), codeExpired},
 		{"not expired yet", record("expires_at", "2026-06-01T12:00:00.001Z"), "allowed k1"},
 		{"expires after what fits", record("expires_at", "9999-12-31T23:59:59Z"), "allowed k1"},
-		{"expired before what fits", record("expires_at", "0001-01-01T00:00:00Z"), CodeExpired},
-		{"unreadable expiry", record("expires_at", "tomorrow"), CodeBadRecord},
-		{"expired and damaged", record("expires_at", "2026-05-01T00:00:00Z", "org_id", ""), CodeBadRecord},
-		{"without id", record("id", ""), CodeBadRecord},
-		{"without organization", record("org_id", ""), CodeBadRecord},
-		{"ill-formed organization", record("org_id", "a\r\nb"), CodeBadRecord},
+		{"expired before what fits", record("expires_at", "0001-01-01T00:00:00Z"), codeExpired},
+		{"unreadable expiry", record("expires_at", "tomorrow"), codeBadRecord},
+		{"expired and damaged", record("expires_at", "2026-05-01T00:00:00Z", "org_id", ""), codeBadRecord},
+		{"without id", record("id", ""), codeBadRecord},
+		{"without organization", record("org_id", ""), codeBadRecord},
+		{"ill-formed organization", record("org_id", "a\r\nb"), codeBadRecord},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestChecksum(t *testing.T) {
 
 	f.Reconfigure(Options{RequireChecksum: true})
 	reads := f.redis.count()
-	want(t, "held, but a checksum is required now", f.ask(strange), CodeMalformed)
+	want(t, "held, but a checksum is required now", f.ask(strange), codeMalformed)
 	want(t, "reads", f.redis.count(), reads)
 	if d := detail(f, strange); !strings.Contains(d, "looks mistyped") {
 		t.Error(d)
@@ -130,7 +130,7 @@ func TestReadThatEndedMeanwhileWillDo(t *testing.T) {
 	f := newFixture(Options{})
 	good, bad := testKey("a"), testKey("b")
 	f.redis.set(good, goodFields("k1"))
-	for key, verdict := range map[string]string{good: "allowed k1", bad: CodeUnknown} {
+	for key, verdict := range map[string]string{good: "allowed k1", bad: codeUnknown} {
 		want(t, "the other's verdict", f.ask(key), verdict)
 		d := digest(sha256.Sum256([]byte(key)))
 		flight, mine := f.joinUnlessKnown(&d)
@@ -284,26 +284,26 @@ func TestNoMarkerIsNoVerdict(t *testing.T) {
 	a, b := testKey("a"), testKey("b")
 	f.redis.set(b, goodFields("k2"))
 	f.redis.empty = true
-	want(t, "not found, no marker", f.ask(a), CodeUnavailable)
+	want(t, "not found, no marker", f.ask(a), codeUnavailable)
 	want(t, "found, no marker", f.ask(b), "allowed k2")
-	want(t, "another that is not found", f.ask(testKey("c")), CodeUnavailable)
+	want(t, "another that is not found", f.ask(testKey("c")), codeUnavailable)
 	f.redis.empty = false
-	want(t, "not found, marker", f.ask(a), CodeUnknown)
+	want(t, "not found, marker", f.ask(a), codeUnknown)
 }
 
 func TestWrongTypeIsABadRecord(t *testing.T) {
 	f := newFixture(Options{})
 	f.redis.fail(reply("WRONGTYPE Operation against a key holding the wrong kind of value"))
-	want(t, "verdict", f.ask(testKey("a")), CodeBadRecord)
+	want(t, "verdict", f.ask(testKey("a")), codeBadRecord)
 	f.redis.fail(nil)
-	want(t, "another's verdict", f.ask(testKey("b")), CodeUnknown)
+	want(t, "another's verdict", f.ask(testKey("b")), codeUnknown)
 }
 
 // An error that Redis answers with costs nobody else anything.
 func TestRedisAnswersWithAnError(t *testing.T) {
 	f := newFixture(Options{})
 	f.redis.fail(reply("LOADING Redis is loading the dataset in memory"))
-	want(t, "verdict", f.ask(testKey("a")), CodeUnavailable)
+	want(t, "verdict", f.ask(testKey("a")), codeUnavailable)
 	f.redis.fail(nil)
-	want(t, "verdict", f.ask(testKey("a")), CodeUnknown)
+	want(t, "verdict", f.ask(testKey("a")), codeUnknown)
 }

@@ -9,38 +9,38 @@ import (
 
 // This file turns the Authorization header into a credential or a refusal. It is pure, and takes bytes that anybody may send.
 
-// Credential is a well-formed key as a client sent it. It prints and logs as "[redacted]".
-type Credential struct {
+// credential is a well-formed key as a client sent it. It prints and logs as "[redacted]".
+type credential struct {
 	key string // prefix, then 16 to 200 characters of A-Z a-z 0-9 _ -
 }
 
 // String hides the key.
-func (Credential) String() string { return "[redacted]" }
+func (credential) String() string { return "[redacted]" }
 
 // GoString hides the key.
-func (Credential) GoString() string { return "[redacted]" }
+func (credential) GoString() string { return "[redacted]" }
 
 // LogValue hides the key.
-func (Credential) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+func (credential) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// ParseAuthorization reads the values of a request's Authorization header, one a line: `Bearer <key>`, the scheme in any case, or the bare
+// parseAuthorization reads the values of a request's Authorization header, one a line: `Bearer <key>`, the scheme in any case, or the bare
 // key. Spaces around either are ignored. On success it allocates nothing.
-func ParseAuthorization(values []string) (Credential, *Refusal) {
+func parseAuthorization(values []string) (credential, *Refusal) {
 	switch len(values) {
 	case 0:
-		return Credential{}, refuseMissing
+		return credential{}, refuseMissing
 	case 1:
 	default:
-		return Credential{}, refuseRepeated
+		return credential{}, refuseRepeated
 	}
 	token := strings.Trim(values[0], " ")
 	if len(token) > len(bearer) && token[len(bearer)] == ' ' && strings.EqualFold(token[:len(bearer)], bearer) {
 		token = strings.TrimLeft(token[len(bearer):], " ")
 	}
 	if config.ValidKey(token) {
-		return Credential{token}, nil
+		return credential{token}, nil
 	}
-	return Credential{}, diagnose(values[0])
+	return credential{}, diagnose(values[0])
 }
 
 const bearer = "Bearer"

@@ -22,15 +22,15 @@ func TestUnknownKeysAreLimited(t *testing.T) {
 	bad := func() string { n++; return testKey(fmt.Sprint("bad", n)) }
 
 	for range 100 {
-		want(t, "within the burst", f.ask(bad()), CodeUnknown)
+		want(t, "within the burst", f.ask(bad()), codeUnknown)
 	}
 	reads := f.redis.count()
 	v := f.Authenticate(t.Context(), []string{bad()}, "192.0.2.1")
-	want(t, "beyond", v.Refusal.Code, CodeTooMany)
+	want(t, "beyond", v.Refusal.Code, codeTooMany)
 	want(t, "Retry-After", v.Refusal.RetryAfter, time.Second)
 	want(t, "a held key", f.ask(held), "allowed k1")
-	want(t, "a key not held", f.ask(fresh), CodeTooMany)
-	want(t, "another client", f.askFrom(bad(), "192.0.2.2"), CodeUnknown)
+	want(t, "a key not held", f.ask(fresh), codeTooMany)
+	want(t, "another client", f.askFrom(bad(), "192.0.2.2"), codeUnknown)
 	want(t, "reads", f.redis.count()-reads, 1)
 
 	f.Gap()
@@ -38,25 +38,25 @@ func TestUnknownKeysAreLimited(t *testing.T) {
 
 	for range 5 { // one a second
 		f.hands.pass(time.Second)
-		want(t, "after a second", f.ask(bad()), CodeUnknown)
-		want(t, "and another at once", f.ask(bad()), CodeTooMany)
+		want(t, "after a second", f.ask(bad()), codeUnknown)
+		want(t, "and another at once", f.ask(bad()), codeTooMany)
 	}
 	f.hands.pass(time.Second)
 	want(t, "a good key costs nothing", f.ask(fresh), "allowed k2")
-	want(t, "so there is one more", f.ask(bad()), CodeUnknown)
+	want(t, "so there is one more", f.ask(bad()), codeUnknown)
 	f.hands.pass(time.Hour)
 	for range 100 {
-		want(t, "the burst again", f.ask(bad()), CodeUnknown)
+		want(t, "the burst again", f.ask(bad()), codeUnknown)
 	}
-	want(t, "and its end", f.ask(bad()), CodeTooMany)
+	want(t, "and its end", f.ask(bad()), codeTooMany)
 
 	f.Reconfigure(Options{UnknownKeyBurst: 100, UnknownKeyRate: 10})
-	want(t, "at once", f.ask(bad()), CodeTooMany)
+	want(t, "at once", f.ask(bad()), codeTooMany)
 	f.hands.pass(time.Second)
 	for range 10 {
-		want(t, "at a higher rate", f.ask(bad()), CodeUnknown)
+		want(t, "at a higher rate", f.ask(bad()), codeUnknown)
 	}
-	want(t, "beyond the higher rate", f.ask(bad()), CodeTooMany)
+	want(t, "beyond the higher rate", f.ask(bad()), codeTooMany)
 }
 
 // A thousand requests with unknown keys at the same time get no more reads than the same one after another.
@@ -69,9 +69,9 @@ func TestUnknownKeysAtOnce(t *testing.T) {
 		for i := range 1000 {
 			all.Go(func() {
 				switch got := f.ask(testKey(fmt.Sprint(i))); got {
-				case CodeUnknown:
+				case codeUnknown:
 					unknown.Add(1)
-				case CodeTooMany:
+				case codeTooMany:
 					tooMany.Add(1)
 				default:
 					t.Error(got)
@@ -110,7 +110,7 @@ func TestLaneBehindAHangingRedis(t *testing.T) {
 		for i := range 10 {
 			all.Go(func() {
 				start := time.Now()
-				want(t, "verdict", f.ask(testKey(fmt.Sprint(i))), CodeUnavailable)
+				want(t, "verdict", f.ask(testKey(fmt.Sprint(i))), codeUnavailable)
 				if d := time.Since(start); d >= time.Second {
 					t.Errorf("took %s", d)
 				}

@@ -37,7 +37,7 @@ const (
 // costs nothing where it does not matter) is only used against floods of unknown keys. It takes a second at most.
 func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP string) Verdict {
 	began := a.clock.now()
-	cred, refusal := ParseAuthorization(values)
+	cred, refusal := parseAuthorization(values)
 	if refusal != nil {
 		return a.refuse(refusal)
 	}

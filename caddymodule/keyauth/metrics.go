@@ -29,7 +29,7 @@ const (
 )
 
 var resultNames = [numResults]string{
-	"allowed", CodeMissing, CodeInvalid, CodeMalformed, CodeUnknown, CodeRevoked, CodeExpired, CodeTooMany, CodeUnavailable, CodeBadRecord,
+	"allowed", codeMissing, codeInvalid, codeMalformed, codeUnknown, codeRevoked, codeExpired, codeTooMany, codeUnavailable, codeBadRecord,
 }
 
 var resultOf = func() map[string]result {

@@ -177,7 +177,7 @@ func TestRefreshFindsRevocation(t *testing.T) {
 		f.redis.set(key, revoked("k1"))
 		time.Sleep(32 * time.Second)
 		synctest.Wait()
-		want(t, "verdict", f.ask(key), CodeRevoked)
+		want(t, "verdict", f.ask(key), codeRevoked)
 		want(t, "requests that waited for Redis", f.metrics.lookups[sourceRedis].Load(), 1)
 	})
 }
@@ -200,7 +200,7 @@ func TestOutage(t *testing.T) {
 		if lasted := time.Since(start); lasted < 30*time.Second || lasted > 60*time.Second {
 			t.Errorf("the key lasted %s into the outage", lasted)
 		}
-		want(t, "verdict", f.ask(key), CodeUnavailable)
+		want(t, "verdict", f.ask(key), codeUnavailable)
 		f.redis.hang(false)
 		time.Sleep(probeEvery + probeTimeout)
 		synctest.Wait()
@@ -215,7 +215,7 @@ func TestOneFailedReadSparesTheOthersTheWait(t *testing.T) {
 		f.redis.hang(true)
 		took := func(key string) time.Duration {
 			start := time.Now()
-			want(t, "verdict", f.ask(key), CodeUnavailable)
+			want(t, "verdict", f.ask(key), codeUnavailable)
 			return time.Since(start)
 		}
 		if d := took(testKey("first")); d == 0 || d > time.Second {
@@ -249,9 +249,9 @@ func TestReadsInFlightAreBounded(t *testing.T) {
 			all.Go(func() {
 				start := time.Now()
 				switch f.ask(testKey(fmt.Sprint(i))) {
-				case CodeUnknown:
+				case codeUnknown:
 					unknown.Add(1)
-				case CodeUnavailable:
+				case codeUnavailable:
 					unavailable.Add(1)
 				}
 				if d := time.Since(start); d >= time.Second {
@@ -287,9 +287,9 @@ func TestBreakerClosesByItself(t *testing.T) {
 	key := testKey("a")
 	f.redis.set(key, goodFields("k1"))
 	f.redis.fail(errDown)
-	want(t, "down", f.ask(key), CodeUnavailable)
+	want(t, "down", f.ask(key), codeUnavailable)
 	f.redis.fail(nil)
-	want(t, "still open", f.ask(key), CodeUnavailable)
+	want(t, "still open", f.ask(key), codeUnavailable)
 	f.hands.pass(breakerTime)
 	want(t, "closed", f.ask(key), "allowed k1")
 }
@@ -305,9 +305,9 @@ func TestBreakersOfACluster(t *testing.T) {
 	}
 	f.redis.set(there, goodFields("k1"))
 	f.redis.fail(errDown)
-	want(t, "on the shard that is away", f.ask(here), CodeUnavailable)
+	want(t, "on the shard that is away", f.ask(here), codeUnavailable)
 	f.redis.fail(nil)
-	want(t, "there, meanwhile", f.ask(here), CodeUnavailable)
+	want(t, "there, meanwhile", f.ask(here), codeUnavailable)
 	want(t, "on another shard", f.ask(there), "allowed k1")
 }
 

@@ -44,7 +44,7 @@ type answer struct {
 }
 
 // digest hashes the key. The copy keeps it on the stack.
-func (c Credential) digest() digest {
+func (c credential) digest() digest {
 	var text [config.MaxKeyLength]byte
 	return sha256.Sum256(text[:copy(text[:], c.key)])
 }

@@ -167,7 +167,7 @@ func TestRedisRevocationSeenByAnotherProcess(t *testing.T) {
 		key := one.create(t)
 		want(t, "verdict", two.ask(key.Secret), "allowed "+key.ID)
 		one.revoke(t, key.ID)
-		two.soon(t, 5*time.Second, key.Secret, CodeRevoked)
+		two.soon(t, 5*time.Second, key.Secret, codeRevoked)
 	}
 }
 
@@ -177,9 +177,9 @@ func TestRedisPaused(t *testing.T) {
 	held, fresh := p.create(t), p.create(t)
 	want(t, "verdict", p.ask(held.Secret), "allowed "+held.ID)
 	r.Pause()
-	p.inTime(t, fresh.Secret, CodeUnavailable)
+	p.inTime(t, fresh.Secret, codeUnavailable)
 	p.inTime(t, held.Secret, "allowed "+held.ID)
-	p.inTime(t, fresh.Secret, CodeUnavailable)
+	p.inTime(t, fresh.Secret, codeUnavailable)
 	r.Resume()
 	p.soon(t, 10*time.Second, fresh.Secret, "allowed "+fresh.ID)
 }
@@ -190,16 +190,16 @@ func TestRedisRestartedEmpty(t *testing.T) {
 	held, fresh := p.create(t), p.create(t)
 	want(t, "verdict", p.ask(held.Secret), "allowed "+held.ID)
 	r.Kill()
-	p.inTime(t, fresh.Secret, CodeUnavailable)
+	p.inTime(t, fresh.Secret, codeUnavailable)
 	r.Start() // without data, without marker
 	for range 50 {
-		p.inTime(t, fresh.Secret, CodeUnavailable)
+		p.inTime(t, fresh.Secret, codeUnavailable)
 		p.inTime(t, held.Secret, "allowed "+held.ID)
 		time.Sleep(20 * time.Millisecond)
 	}
 	r.Mark() // somebody says that this is the store now
-	p.soon(t, 10*time.Second, held.Secret, CodeUnknown)
-	p.soon(t, 10*time.Second, fresh.Secret, CodeUnknown)
+	p.soon(t, 10*time.Second, held.Secret, codeUnknown)
+	p.soon(t, 10*time.Second, fresh.Secret, codeUnknown)
 }
 
 // The follower is cut off while a key is revoked and the announcement is trimmed away.
@@ -218,7 +218,7 @@ func TestRedisTrimmedChanges(t *testing.T) {
 	}
 	want(t, "while cut off", p.ask(key.Secret), "allowed "+key.ID)
 	proxy.Heal()
-	p.soon(t, 10*time.Second, key.Secret, CodeRevoked)
+	p.soon(t, 10*time.Second, key.Secret, codeRevoked)
 }
 
 // Every connection turns mute, and nobody says so; new ones work.
@@ -231,7 +231,7 @@ func TestRedisMuteConnections(t *testing.T) {
 	want(t, "verdict", p.ask(key.Secret), "allowed "+key.ID)
 	proxy.MuteConnections()
 	other.revoke(t, key.ID)
-	p.soon(t, 6*time.Second, key.Secret, CodeRevoked)
+	p.soon(t, 6*time.Second, key.Secret, codeRevoked)
 }
 
 // usageOf is what everybody can read of a key's use, and the private fields.
@@ -399,7 +399,7 @@ func TestRedisFull(t *testing.T) {
 		t.Errorf("the count went on to %s", got)
 	}
 	p.revoke(t, doomed.ID)
-	p.soon(t, 5*time.Second, doomed.Secret, CodeRevoked)
+	p.soon(t, 5*time.Second, doomed.Secret, codeRevoked)
 	p.end() // nothing can wait any longer
 	got, _, private := usageOf(t, c, key.ID)
 	want(t, "count", got, "8")
@@ -421,8 +421,8 @@ func TestRedisCluster(t *testing.T) {
 		awaitCount(t, c, key.ID, "3")
 	}
 	p.revoke(t, keys[0].ID)
-	p.soon(t, 5*time.Second, keys[0].Secret, CodeRevoked)
-	want(t, "unknown", p.ask(config.GenerateKey(nil)), CodeUnknown)
+	p.soon(t, 5*time.Second, keys[0].Secret, codeRevoked)
+	want(t, "unknown", p.ask(config.GenerateKey(nil)), codeUnknown)
 	p.useAll(t, keys[1], 1)
 	p.end()
 	got, _, private := usageOf(t, c, keys[1].ID)
@@ -459,13 +459,13 @@ func tryAll(t *testing.T, c redis.Cmdable, p *process) {
 	key := p.create(t)
 	p.useAll(t, key, 3)
 	awaitCount(t, c, key.ID, "3")
-	want(t, "unknown", p.ask(config.GenerateKey(nil)), CodeUnknown)
+	want(t, "unknown", p.ask(config.GenerateKey(nil)), codeUnknown)
 	p.useAll(t, key, 1)
 	p.revoke(t, key.ID)
 	allowed := 4
 	harness.Eventually(t, 5*time.Second, func() error {
 		switch got := p.ask(key.Secret); got {
-		case CodeRevoked:
+		case codeRevoked:
 			return nil
 		case "allowed " + key.ID: // the push is on its way
 			allowed++

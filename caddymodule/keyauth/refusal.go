@@ -14,15 +14,15 @@ import (
 
 // The codes of refusals.
 const (
-	CodeMissing     = "missing_api_key"
-	CodeInvalid     = "invalid_request"
-	CodeMalformed   = "malformed_api_key"
-	CodeUnknown     = "unknown_api_key"
-	CodeRevoked     = "revoked_api_key"
-	CodeExpired     = "expired_api_key"
-	CodeTooMany     = "too_many_unknown_keys"
-	CodeUnavailable = "key_store_unavailable"
-	CodeBadRecord   = "invalid_key_record"
+	codeMissing     = "missing_api_key"
+	codeInvalid     = "invalid_request"
+	codeMalformed   = "malformed_api_key"
+	codeUnknown     = "unknown_api_key"
+	codeRevoked     = "revoked_api_key"
+	codeExpired     = "expired_api_key"
+	codeTooMany     = "too_many_unknown_keys"
+	codeUnavailable = "key_store_unavailable"
+	codeBadRecord   = "invalid_key_record"
 )
 
 // DefaultRealm is the realm of the challenge where none is configured.
@@ -86,14 +86,14 @@ func unauthorized(code, challenge, detail string) *Refusal {
 }
 
 func invalid(detail string) *Refusal {
-	return &Refusal{Status: http.StatusBadRequest, Code: CodeInvalid, Detail: detail, challenge: invalidReq}
+	return &Refusal{Status: http.StatusBadRequest, Code: codeInvalid, Detail: detail, challenge: invalidReq}
 }
 
-func malformed(detail string) *Refusal { return unauthorized(CodeMalformed, invalidToken, detail) }
+func malformed(detail string) *Refusal { return unauthorized(codeMalformed, invalidToken, detail) }
 
 // The refusals. They are shared by all requests and never changed.
 var (
-	refuseMissing  = unauthorized(CodeMissing, challengeBare, "This API needs a key: send the header Authorization: Bearer tenzo_pk_...")
+	refuseMissing  = unauthorized(codeMissing, challengeBare, "This API needs a key: send the header Authorization: Bearer tenzo_pk_...")
 	refuseRepeated = invalid("The request carries more than one Authorization header; send exactly one.")
 	refuseBytes    = invalid("The Authorization header holds bytes other than visible ASCII characters and spaces, such as a tab, a line break or an accented letter.")
 
@@ -108,17 +108,17 @@ var (
 	malformedList      = malformed("The Authorization header holds a comma, which does not belong; send exactly one key.")
 	malformedChecksum  = malformed("The checksum of the key is wrong, so it looks mistyped or cut; copy it again as a whole.")
 
-	refuseUnknown  = unauthorized(CodeUnknown, invalidToken, "There is no such API key.")
-	refuseMistyped = unauthorized(CodeUnknown, invalidToken, "There is no such API key; it looks mistyped, for its checksum is wrong. Copy it again as a whole.")
-	refuseRevoked  = unauthorized(CodeRevoked, invalidToken, "This API key was revoked; make a new one.")
-	refuseExpired  = unauthorized(CodeExpired, invalidToken, "This API key has expired; make a new one.")
+	refuseUnknown  = unauthorized(codeUnknown, invalidToken, "There is no such API key.")
+	refuseMistyped = unauthorized(codeUnknown, invalidToken, "There is no such API key; it looks mistyped, for its checksum is wrong. Copy it again as a whole.")
+	refuseRevoked  = unauthorized(codeRevoked, invalidToken, "This API key was revoked; make a new one.")
+	refuseExpired  = unauthorized(codeExpired, invalidToken, "This API key has expired; make a new one.")
 
 	refuseUnavailable = &Refusal{
-		Status: http.StatusServiceUnavailable, Code: CodeUnavailable, RetryAfter: time.Second, challenge: challengeNone,
+		Status: http.StatusServiceUnavailable, Code: codeUnavailable, RetryAfter: time.Second, challenge: challengeNone,
 		Detail: "API keys cannot be checked at the moment; this says nothing about the key. Try again shortly.",
 	}
 	refuseBadRecord = &Refusal{
-		Status: http.StatusServiceUnavailable, Code: CodeBadRecord, challenge: challengeNone,
+		Status: http.StatusServiceUnavailable, Code: codeBadRecord, challenge: challengeNone,
 		Detail: "What is stored about this API key is damaged; tell the operator of this API.",
 	}
 )
@@ -126,7 +126,7 @@ var (
 // refuseTooMany tells a client that sent too many unknown keys when it may try again.
 func refuseTooMany(wait time.Duration) *Refusal {
 	return &Refusal{
-		Status: http.StatusTooManyRequests, Code: CodeTooMany, RetryAfter: max(wait, time.Second), challenge: challengeNone,
+		Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: max(wait, time.Second), challenge: challengeNone,
 		Detail: "Too many unknown API keys came from this address; keys in use are not affected. Wait, then try again.",
 	}
 }

@@ -25,26 +25,26 @@ func TestRecordIsNeverTrustedLongerThan60s(t *testing.T) {
 		want string
 	}{
 		{"just below", func(c *handClock) { c.pass(60*time.Second - 1) }, "allowed k1"},
-		{"at 60 s", func(c *handClock) { c.pass(60 * time.Second) }, CodeRevoked},
-		{"suspended: the monotonic clock stands still", func(c *handClock) { c.wall.Add(int64(60 * time.Second)) }, CodeRevoked},
+		{"at 60 s", func(c *handClock) { c.pass(60 * time.Second) }, codeRevoked},
+		{"suspended: the monotonic clock stands still", func(c *handClock) { c.wall.Add(int64(60 * time.Second)) }, codeRevoked},
 		{"wall clock set back an hour", func(c *handClock) {
 			c.wall.Add(-int64(time.Hour))
 			c.pass(60 * time.Second)
-		}, CodeRevoked},
+		}, codeRevoked},
 		{"wall clock set back within the 60 s", func(c *handClock) {
 			c.pass(59 * time.Second)
 			c.wall.Add(-int64(time.Hour))
 			c.mono.Add(int64(time.Second))
-		}, CodeRevoked},
-		{"wall clock set forward", func(c *handClock) { c.wall.Add(int64(time.Hour)) }, CodeRevoked},
+		}, codeRevoked},
+		{"wall clock set forward", func(c *handClock) { c.wall.Add(int64(time.Hour)) }, codeRevoked},
 		{"wall clock a little ahead", func(c *handClock) {
 			c.pass(60*time.Second - time.Millisecond)
 			c.wall.Add(int64(time.Millisecond))
-		}, CodeRevoked},
+		}, codeRevoked},
 		{"half of it suspended", func(c *handClock) {
 			c.pass(30 * time.Second)
 			c.wall.Add(int64(30 * time.Second))
-		}, CodeRevoked},
+		}, codeRevoked},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestSetBackThenSuspended(t *testing.T) {
 	f.hands.wall.Add(-int64(time.Hour))
 	f.refreshDue(t.Context()) // Run does so about every second
 	f.hands.wall.Add(int64(60 * time.Second))
-	want(t, "then", f.ask(key), CodeRevoked)
+	want(t, "then", f.ask(key), codeRevoked)
 }
 
 func TestClockIgnoresJitter(t *testing.T) {
@@ -97,7 +97,7 @@ func TestAgeCountsFromBeforeTheRead(t *testing.T) {
 	f.hands.pass(50*time.Second - 1)
 	want(t, "just below 60 s", f.ask(key), "allowed k1")
 	f.hands.pass(1)
-	want(t, "at 60 s", f.ask(key), CodeRevoked)
+	want(t, "at 60 s", f.ask(key), codeRevoked)
 }
 
 func TestExpiryAtItsInstant(t *testing.T) {
@@ -110,10 +110,10 @@ func TestExpiryAtItsInstant(t *testing.T) {
 	f.hands.pass(10*time.Second - 1)
 	want(t, "just before", f.ask(key), "allowed k1")
 	f.hands.pass(1)
-	want(t, "at its instant", f.ask(key), CodeExpired)
+	want(t, "at its instant", f.ask(key), codeExpired)
 	f.redis.fail(errDown)
 	f.Gap()
-	want(t, "without Redis", f.ask(key), CodeExpired)
+	want(t, "without Redis", f.ask(key), codeExpired)
 	want(t, "uses", f.usage.counter("k1").total(), 2)
 }
 
@@ -125,11 +125,11 @@ func TestPush(t *testing.T) {
 	f.redis.set(key, revoked("k1"))
 	want(t, "before the push", f.ask(key), "allowed k1")
 	f.changed(key)
-	want(t, "after the push", f.ask(key), CodeRevoked)
+	want(t, "after the push", f.ask(key), codeRevoked)
 	want(t, "held", f.held.Load().len(), 0)
 
 	f.redis.set(key, goodFields("k1")) // no such thing as reactivation, but the record was repaired, say
-	want(t, "refused is remembered", f.ask(key), CodeRevoked)
+	want(t, "refused is remembered", f.ask(key), codeRevoked)
 	f.changed(key)
 	want(t, "and forgotten by a push", f.ask(key), "allowed k1")
 
@@ -142,10 +142,10 @@ func TestPush(t *testing.T) {
 func TestRefusedIsRememberedFor5s(t *testing.T) {
 	f := newFixture(Options{})
 	key := testKey("a")
-	want(t, "first", f.ask(key), CodeUnknown)
+	want(t, "first", f.ask(key), codeUnknown)
 	f.redis.set(key, goodFields("k1"))
 	f.hands.pass(5*time.Second - 1)
-	want(t, "within 5 s", f.ask(key), CodeUnknown)
+	want(t, "within 5 s", f.ask(key), codeUnknown)
 	f.hands.pass(1)
 	want(t, "after 5 s", f.ask(key), "allowed k1")
 	want(t, "refused", f.refused.len(), 0)
@@ -177,7 +177,7 @@ func TestPushWinsOverReadInFlight(t *testing.T) {
 					f.Gap()
 				}
 				for range 3 {
-					late.Go(func() { want(t, "who came after", f.ask(key), CodeRevoked) })
+					late.Go(func() { want(t, "who came after", f.ask(key), codeRevoked) })
 				}
 				synctest.Wait()
 				want(t, "reads under way", f.redis.count(), 2)
@@ -187,7 +187,7 @@ func TestPushWinsOverReadInFlight(t *testing.T) {
 				want(t, "held after the first answer", f.held.Load().len(), 0)
 				close(second)
 				late.Wait()
-				want(t, "at last", f.ask(key), CodeRevoked)
+				want(t, "at last", f.ask(key), codeRevoked)
 				want(t, "reads", f.redis.count(), 2)
 			})
 		})
@@ -210,10 +210,10 @@ func TestOldAnswerArrivesLast(t *testing.T) {
 		f.redis.mu.Lock()
 		f.redis.gate = nil
 		f.redis.mu.Unlock()
-		want(t, "after the push", f.ask(key), CodeRevoked)
+		want(t, "after the push", f.ask(key), codeRevoked)
 		close(old)
 		all.Wait()
-		want(t, "after the old answer", f.ask(key), CodeRevoked)
+		want(t, "after the old answer", f.ask(key), codeRevoked)
 		want(t, "held", f.held.Load().len(), 0)
 	})
 }
@@ -237,7 +237,7 @@ func TestPushWinsOverRefresh(t *testing.T) {
 		close(gate)
 		all.Wait()
 		want(t, "held", f.held.Load().len(), 0)
-		want(t, "then", f.ask(key), CodeRevoked)
+		want(t, "then", f.ask(key), codeRevoked)
 	})
 }
 
@@ -246,12 +246,12 @@ func TestGap(t *testing.T) {
 	a, b := testKey("a"), testKey("b")
 	f.redis.set(a, goodFields("k1"))
 	f.ask(a)
-	want(t, "unknown", f.ask(b), CodeUnknown)
+	want(t, "unknown", f.ask(b), codeUnknown)
 
 	f.redis.set(a, revoked("k1")) // and the announcement is lost
 	f.redis.set(b, goodFields("k2"))
 	f.Gap()
-	want(t, "after the gap", f.ask(a), CodeRevoked)
+	want(t, "after the gap", f.ask(a), codeRevoked)
 	want(t, "a refused one after the gap", f.ask(b), "allowed k2")
 
 	reads := f.redis.count()
@@ -265,7 +265,7 @@ func TestGap(t *testing.T) {
 	f.redis.fail(nil)
 	f.redis.set(b, revoked("k2"))
 	f.Gap() // the follower has Redis again
-	want(t, "as soon as Redis answers", f.ask(b), CodeRevoked)
+	want(t, "as soon as Redis answers", f.ask(b), codeRevoked)
 }
 
 // Nothing is trusted that was announced as changed, though Redis has gone away since.
@@ -276,7 +276,7 @@ func TestPushThenOutage(t *testing.T) {
 	f.ask(key)
 	f.changed(key)
 	f.redis.fail(errDown)
-	want(t, "verdict", f.ask(key), CodeUnavailable)
+	want(t, "verdict", f.ask(key), codeUnavailable)
 }
 
 // A request after a gap waits for Redis, which fails; a push arrives in between. What it found before is not good any more.
@@ -291,7 +291,7 @@ func TestPushWhileWaitingForRedisThatFails(t *testing.T) {
 		f.redis.gate = func(context.Context, []string) {
 			f.changed(key)
 		}
-		want(t, "verdict", f.ask(key), CodeUnavailable)
+		want(t, "verdict", f.ask(key), codeUnavailable)
 	})
 }
 
@@ -306,5 +306,5 @@ func TestEmptyRedisAfterGap(t *testing.T) {
 	f.Gap()
 	want(t, "held", f.ask(key), "allowed k1")
 	f.hands.pass(60 * time.Second)
-	want(t, "after 60 s", f.ask(key), CodeUnavailable)
+	want(t, "after 60 s", f.ask(key), codeUnavailable)
 }
