@@ -9,7 +9,7 @@
 #
 # `run` needs no Redis: where TENZO_REDIS_URL is unset it says `embedded`, a server inside the gateway that forgets everything at exit.
 # TENZO_GATEWAY_PORT (8080), TENZO_TOOLS_PORT (8081), TENZO_STATUS_PORT (2112), TENZO_ADMIN_PORT (2019) and TENZO_EMBEDDED_ADDR
-# (127.0.0.1:36379) move what is taken.
+# (127.0.0.1:36379) choose other ports.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
