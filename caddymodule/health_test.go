@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,4 +105,34 @@ func TestHealthNamesChangesNotFollowed(t *testing.T) {
 	eventually(true)
 	client.Del(t.Context(), "tenzo:changes")
 	eventually(false)
+}
+
+// A Redis that takes no writes keeps events from being delivered, not requests from being judged: the gateway gets ready, and says what is
+// wrong.
+func TestHealthWhereRedisRefusesWrites(t *testing.T) {
+	r := startStore(t)
+	key := createKey(t, r, "acme")
+	if err := r.Client(t).ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	addr := harness.FreeAddr(t)
+	load(t, fmt.Sprintf("{\nadmin off\ntenzo {\nwebhooks\n}\n}\nhttp://%s {\ntenzo_auth /v1\ntenzo_health\n}", addr))
+	c := client(t)
+	harness.Eventually(t, 15*time.Second, func() error {
+		var v readiness
+		response, body := get(t, c, "http://"+addr+"/readyz", "")
+		if err := json.Unmarshal([]byte(body), &v); err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK || !strings.Contains(v.Problems["redis"], "NOREPLICAS") {
+			return fmt.Errorf("%s %s", response.Status, body)
+		}
+		return nil
+	})
+	if response, _ := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
+		t.Errorf("a good key: %s", response.Status)
+	}
+	if err := r.Client(t).ConfigSet(t.Context(), "min-replicas-to-write", "0").Err(); err != nil { // so that the end is a quick one
+		t.Fatal(err)
+	}
 }
