@@ -1,6 +1,9 @@
 package config
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+)
 
 // Error is a refusal by a rule, fit to be shown to whoever asked: as problem+json by the HTTP API, as a line by a command.
 type Error struct {
@@ -16,6 +19,12 @@ func (e *Error) Error() string { return e.Detail }
 // Invalid refuses the value of a field.
 func Invalid(field, code, detail string) *Error {
 	return &Error{Status: http.StatusUnprocessableEntity, Code: code, Field: field, Detail: detail}
+}
+
+// notAnnounced says that a change was made, but that running processes were not told of it: detail says what that means and what to do,
+// cause why. It happens in a Cluster alone, where the announcement is a step of its own.
+func notAnnounced(detail string, cause error) error {
+	return fmt.Errorf("%w: %w", &Error{Status: http.StatusServiceUnavailable, Code: "change_not_announced", Detail: detail}, cause)
 }
 
 // Refusals that are the same wherever they occur.

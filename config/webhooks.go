@@ -101,7 +101,7 @@ func (w *Webhooks) Set(ctx context.Context, org string, c WebhookChange, mustExi
 	}
 	if w.store.Cluster() {
 		if err := announce(ctx, w.store, store.ChangeWebhook, org); err != nil {
-			return Webhook{}, fmt.Errorf("the webhook is changed, but running dispatchers may use the former one for up to 60 s: %w", err)
+			return Webhook{}, notAnnounced("the webhook is changed, but running dispatchers were not told and may use the former one for up to 60 s; change it again", err)
 		}
 	}
 	written := make(map[string]string, len(answer)/2)
@@ -164,7 +164,7 @@ func (w *Webhooks) Delete(ctx context.Context, org string) error {
 	}
 	if w.store.Cluster() {
 		if err := announce(ctx, w.store, store.ChangeWebhook, org); err != nil {
-			return fmt.Errorf("the webhook is deleted, but running dispatchers may use it for up to 60 s: %w", err)
+			return notAnnounced("the webhook is deleted, but running dispatchers were not told and may use it for up to 60 s; delete it again", err)
 		}
 	}
 	if existed == 0 {

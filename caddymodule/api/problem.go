@@ -17,23 +17,23 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, e *config.Error) {
 	problem.Write(w, r, problem.Problem{Status: e.Status, Code: e.Code, Detail: e.Detail, Field: e.Field})
 }
 
-// fail answers with what err means. What is no refusal by a rule is trouble with Redis: the services have no other source of errors.
+// fail answers with what err means. What is no refusal by a rule is trouble with Redis: the services have no other source of errors. Trouble
+// is for the log, and so is what stands behind a refusal; neither is shown to whoever asked.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, pattern string, err error) {
 	var refusal *config.Error
 	switch {
 	case errors.As(err, &refusal):
 		if refusal.Status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "5")
+			if refusal.Error() != err.Error() {
+				a.logTrouble(r, pattern, err)
+			}
 		}
 	case errors.Is(err, store.ErrNotInitialized):
 		w.Header().Set("Retry-After", "5")
 		refusal = config.ErrStoreNotInitialized
 	default:
-		if !errors.Is(r.Context().Err(), context.Canceled) {
-			a.troubled.Do(func() {
-				a.services.Logger.Error("an api request failed", "method", r.Method, "route", pattern, "error", err)
-			})
-		}
+		a.logTrouble(r, pattern, err)
 		w.Header().Set("Retry-After", "1")
 		refusal = &config.Error{
 			Status: http.StatusServiceUnavailable, Code: "store_unavailable",
@@ -41,4 +41,14 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, pattern string, err e
 		}
 	}
 	WriteProblem(w, r, refusal)
+}
+
+// logTrouble says why a request failed, unless whoever asked has left.
+func (a *API) logTrouble(r *http.Request, pattern string, err error) {
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return
+	}
+	a.troubled.Do(func() {
+		a.services.Logger.Error("an api request failed", "method", r.Method, "route", pattern, "error", err)
+	})
 }
