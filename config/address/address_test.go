@@ -98,6 +98,13 @@ func TestCheckURL(t *testing.T) {
 		{url: "https://exa%6dple.com/", want: "no URL"},
 		{url: "https://１２７.0.0.1/", want: "loopback"},
 		{url: "https://127。0。0。1/", want: "loopback"},
+		{url: "https://example.com./", want: "ends in a dot"},
+		{url: "https://example..com/", want: "at least"},
+		{url: "https://.example.com/", want: "at least"},
+		{url: "https://example.com../", want: "at least"},
+		{url: "https://xn--/", want: "no valid name"},
+		{url: "https://" + strings.Repeat("a", 63) + ".example.com/"},
+		{url: "https://" + strings.Repeat("a", 64) + ".example.com/", want: "63 characters"},
 	} {
 		err := tc.policy.CheckURL(tc.url)
 		switch {

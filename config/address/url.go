@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,9 @@ import (
 
 // MaxURLLength is the longest URL a webhook may have, in bytes.
 const MaxURLLength = 2048
+
+// maxLabel is how long a part of a name may be, in bytes (RFC 1035).
+const maxLabel = 63
 
 // localSuffixes end names that mean this machine or this network (RFC 6761, RFC 6762, RFC 8375, ICANN's .internal).
 var localSuffixes = []string{".localhost", ".local", ".internal", ".home.arpa", ".lan", ".localdomain", ".test", ".invalid"}
@@ -82,8 +86,12 @@ func (p *Policy) checkHost(host string) error {
 	labels := strings.Split(ascii, ".")
 	last := labels[len(labels)-1]
 	switch {
-	case last == "":
+	case last == "" && len(labels) > 1 && labels[len(labels)-2] != "":
 		return fmt.Errorf("%s ends in a dot; leave it out", ascii)
+	case slices.Contains(labels, ""):
+		return errors.New("the URL's host is no valid name: each of its parts needs a character at least")
+	case slices.ContainsFunc(labels, func(l string) bool { return len(l) > maxLabel }):
+		return fmt.Errorf("the URL's host is no valid name: each of its parts may have %d characters at most", maxLabel)
 	case isNumber(last): // 127.1, 2130706433, 0x7f000001, 0177.0.0.1: addresses to some programs, names to others
 		return fmt.Errorf("%s is an address in an unusual notation; write it as four decimal numbers", ascii)
 	case p.allowsLocalNames():
