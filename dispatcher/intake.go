@@ -100,13 +100,7 @@ func (s *session) take(ctx context.Context) (took, end bool, cursor string) {
 	if s.failed(ctx, err) {
 		return false, false, ""
 	}
-	for _, o := range b.Done {
-		outcome := outcomeDuplicate
-		if o.Dead {
-			outcome = outcomeDead
-		}
-		s.d.metrics.of(o.Event).outcomes[outcome].Inc()
-	}
+	s.d.metrics.finished(b.Done)
 	s.accept(ctx, b)
 	return !b.End, b.End, b.Cursor
 }

@@ -2,10 +2,7 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // How often the books are read for the metrics, and what others may have done to the stream is looked for.
@@ -86,14 +83,15 @@ func (t *trimming) next(now time.Time, left time.Duration) {
 }
 
 func (d *Dispatcher) audit(ctx context.Context) {
-	strangers, anew, err := d.queue.Audit(ctx)
-	if err != nil && !errors.Is(err, queue.ErrUnmarked) {
+	a, err := d.queue.Audit(ctx)
+	if err != nil {
 		return
 	}
-	if strangers > 0 {
-		d.options.Logger.Warn("somebody else reads events in the group `dispatcher`; what they left unfinished is due again", "events", strangers)
+	d.metrics.finished(a.Done)
+	if a.Strangers > 0 {
+		d.options.Logger.Warn("somebody else reads events in the group `dispatcher`; what they left unfinished is due again", "events", a.Strangers)
 	}
-	if anew {
+	if a.Anew {
 		d.options.Logger.Warn("events stood in the stream that nobody held; reading it from its beginning")
 	}
 }

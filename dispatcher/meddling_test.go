@@ -93,19 +93,22 @@ func TestGroupDestroyed(t *testing.T) {
 	}
 }
 
-// A stranger reads in our group and goes away, with or without acknowledging: its events are delivered all the same.
+// A stranger reads in our group and goes away, with or without acknowledging: its events are delivered all the same, and what is
+// ill-formed among them is dead and counted.
 func TestStrangerInTheGroup(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	e.webhook("a")
 	n := newEndpoints()
 	e.do("xgroup", "create", "tenzo:events", "dispatcher", "0", "mkstream")
+	e.do("xadd", "tenzo:events", "*", "event", "note.finalized", "org_id", "a", "id", "ill-formed")
 	e.publishMany(10, "a")
 	e.do("xreadgroup", "group", "dispatcher", "stranger", "count", "4", "streams", "tenzo:events", ">")
 	e.do("xreadgroup", "group", "dispatcher", "stranger", "count", "3", "noack", "streams", "tenzo:events", ">")
-	e.dispatch(n, nil)
-	e.books(20*time.Second, queue.Books{Published: 10, Delivered: 10})
+	d, _ := e.dispatch(n, nil)
+	e.books(20*time.Second, queue.Books{Published: 11, Delivered: 10, Dead: 1})
 	e.everyOnce(n, "a", 10, 0)
+	await(t, func() bool { return testutil.ToFloat64(d.metrics.of("note.finalized").outcomes[outcomeDead]) == 1 })
 }
 
 // At maxmemory everything that frees memory goes on; the delivery log loses entries.

@@ -116,6 +116,17 @@ func (m *Metrics) of(event string) *eventMetrics {
 	return m.named[payload.UnknownLabel]
 }
 
+// finished counts events that were finished without having been held.
+func (m *Metrics) finished(all []queue.Outcome) {
+	for _, o := range all {
+		outcome := outcomeDuplicate
+		if o.Dead {
+			outcome = outcomeDead
+		}
+		m.of(o.Event).outcomes[outcome].Inc()
+	}
+}
+
 // attempted counts an attempt.
 func (e *eventMetrics) attempted(r attempt.Result) {
 	c := e.results[r.Class]

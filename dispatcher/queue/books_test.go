@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
@@ -52,6 +53,57 @@ func TestBooks(t *testing.T) {
 	lost(2)
 }
 
+// A stream that is made anew is known as such although nothing was ever removed from it, and the new one is longer than it was.
+func TestStreamAnewBeforeAnythingWasRemoved(t *testing.T) {
+	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
+	for range 3 {
+		e.publish("org", "", `{}`)
+	}
+	e.books(Books{Published: 3, Waiting: 3})
+	e.publish("org", "", `{}`)
+	e.books(Books{Published: 4, Waiting: 4})
+	e.do("del", "tenzo:events")
+	for range 5 {
+		e.publish("org", "", `{}`)
+	}
+	e.books(Books{Published: 9, Waiting: 5, Difference: 4})
+	e.books(Books{Published: 9, Waiting: 5, Difference: 4})
+	// What was removed from the same stream does not make it another.
+	p := e.process()
+	b := e.take(p, 10)
+	for i := range b.Events {
+		e.commit(p, Step{Kind: Deliver, Event: &b.Events[i]})
+		e.books(Books{Published: 9, Delivered: int64(i + 1), Waiting: int64(4 - i), Difference: 4})
+	}
+	e.publish("org", "", `{}`)
+	e.books(Books{Published: 10, Delivered: 5, Waiting: 1, Difference: 4})
+}
+
+// What somebody removed while it was in flight is missing, once, whatever became of it; also where that was written off meanwhile.
+func TestRemovedInFlight(t *testing.T) {
+	for name, accept := range map[string]bool{"left": false, "written off": true} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t, harness.StartRedis(t).URL(), Options{})
+			p := e.process()
+			for range 3 {
+				e.publish("org", "", `{}`)
+			}
+			b := e.take(p, 10)
+			e.do("xdel", "tenzo:events", b.Events[0].Entry, b.Events[1].Entry)
+			want := Books{Published: 3, Delivered: 1, Difference: 2}
+			if accept {
+				want = Books{Published: 1, Delivered: 1}
+				if off, _, err := e.q.AcceptDifference(t.Context()); off != 2 || err != nil {
+					t.Errorf("%d, %v", off, err)
+				}
+			}
+			e.commit(p, Step{Kind: Deliver, Event: &b.Events[0]}, Step{Kind: Skip, Event: &b.Events[1]}, Step{Kind: Deliver, Event: &b.Events[2]})
+			e.stand(stand{})
+			e.books(want)
+		})
+	}
+}
+
 func TestPublishRefuses(t *testing.T) {
 	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
 	good := Event{Name: "note.finalized", OrgID: "org", ID: "id", Payload: []byte(` {"a":1} `)}
@@ -60,11 +112,13 @@ func TestPublishRefuses(t *testing.T) {
 		"org":     func(ev *Event) { ev.OrgID = "a/b" },
 		"id":      func(ev *Event) { ev.ID = "a b" },
 		"payload": func(ev *Event) { ev.Payload = []byte(`[1]`) },
+		"event ":  func(ev *Event) { ev.Name = "note\nfinalized" },
+		"event  ": func(ev *Event) { ev.Name = strings.Repeat("x", 129) },
 	} {
 		ev := good
 		change(&ev)
 		var refusal *config.Error
-		if _, err := e.q.Publish(t.Context(), ev); !errors.As(err, &refusal) || refusal.Field != field {
+		if _, err := e.q.Publish(t.Context(), ev); !errors.As(err, &refusal) || refusal.Field != strings.TrimSpace(field) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

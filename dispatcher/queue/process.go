@@ -90,6 +90,16 @@ type Outcome struct {
 	Dead  bool // else it was a duplicate
 }
 
+// outcomes reads what scripts return of them.
+func outcomes(v any) (all []Outcome) {
+	for _, d := range list(v) {
+		if o := strs(d); len(o) == 2 {
+			all = append(all, Outcome{Event: o[1], Dead: o[0] == "dead"})
+		}
+	}
+	return all
+}
+
 // Batch is what a taking step brought.
 type Batch struct {
 	Events []Taken
@@ -109,11 +119,7 @@ func (p *Process) Take(ctx context.Context, n int, budget int64) (Batch, error) 
 		return Batch{}, err
 	}
 	b := Batch{Events: p.q.taken(m[0]), Parked: strs(m[1]), Cursor: str(m[3]), End: str(m[4]) == "1"}
-	for _, d := range list(m[2]) {
-		if o := strs(d); len(o) == 2 {
-			b.Done = append(b.Done, Outcome{Event: o[1], Dead: o[0] == "dead"})
-		}
-	}
+	b.Done = outcomes(m[2])
 	return b, nil
 }
 
@@ -243,15 +249,22 @@ func (p *Process) TakeOver(ctx context.Context, victim string) (moved int, given
 	}
 }
 
+// Audited is what an audit found.
+type Audited struct {
+	Strangers int       // entries that others read in our group
+	Done      []Outcome // those of them that were finished at once
+	Anew      bool      // entries stood nowhere: the group was made anew
+}
+
 // Audit finds what only a stranger's hand can cause, and puts it right: entries that others read in our group, and entries that stand
-// nowhere. It returns how many of the former there were, and whether the group was made anew for the latter.
-func (q *Queue) Audit(ctx context.Context) (strangers int, anew bool, err error) {
+// nowhere.
+func (q *Queue) Audit(ctx context.Context) (Audited, error) {
 	r, err := q.run(ctx, auditScript, "", 100)
-	m, err := state(r, err, 2)
+	m, err := state(r, err, 3)
 	if err != nil {
-		return 0, false, err
+		return Audited{}, err
 	}
-	return int(num(m[0])), str(m[1]) == "1", nil
+	return Audited{Strangers: int(num(m[0])), Anew: str(m[1]) == "1", Done: outcomes(m[2])}, nil
 }
 
 // Listen waits until the stream holds an entry beyond cursor, at most for about a second.

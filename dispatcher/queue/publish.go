@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
+	"unicode"
 
 	"github.com/redis/go-redis/v9"
 
@@ -56,8 +58,8 @@ func (e Event) check() error {
 	switch {
 	case e.Name == "":
 		return config.Invalid("event", "missing_event", "name the event, such as note.finalized")
-	case len(e.Name) > 128:
-		return config.Invalid("event", "invalid_event", "the name of the event must be at most 128 characters long")
+	case len(e.Name) > 128 || strings.ContainsFunc(e.Name, unicode.IsControl):
+		return config.Invalid("event", "invalid_event", "the name of the event must be at most 128 characters long, none of them a control character")
 	case !json.Valid(e.Payload) || !bytes.HasPrefix(bytes.TrimLeft(e.Payload, " \t\r\n"), []byte("{")):
 		return config.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
 	}

@@ -27,6 +27,15 @@ func (e *env) stand(want stand) {
 	}
 }
 
+// consumers checks how many consumers stand in the group.
+func (e *env) consumers(want int) {
+	e.t.Helper()
+	all, err := e.raw.XInfoConsumers(e.t.Context(), "tenzo:events", "dispatcher").Result()
+	if err != nil || len(all) != want {
+		e.t.Errorf("consumers: %+v, %v, want %d", all, err, want)
+	}
+}
+
 // kill lets a process's lease lapse, as if it had died.
 func (e *env) kill(p *Process) { e.do("del", "{tenzo:events}:lease:"+p.Name()) }
 
@@ -99,6 +108,7 @@ func TestTakenOver(t *testing.T) {
 			t.Errorf("repeated: took %d, %v", moved, err)
 		}
 		e.stand(stand{Retry: 5})
+		e.consumers(0)
 		if _, err := p.Renew(t.Context()); !errors.Is(err, ErrGone) {
 			t.Errorf("the old holder renews: %v", err)
 		}
@@ -242,6 +252,7 @@ func TestRelease(t *testing.T) {
 		if _, err := p.Renew(t.Context()); !errors.Is(err, ErrGone) {
 			t.Errorf("renewed after its end: %v", err)
 		}
+		e.consumers(0)
 		due := must[Batch](t)(other.Due(t.Context(), 1000, 64<<20))
 		if len(due.Events) != stepLimit || due.Next != 0 {
 			t.Errorf("%d due, next in %s", len(due.Events), due.Next)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,23 +51,25 @@ func TestInvalidEvents(t *testing.T) {
 			{"event", "e", "org_id", "org", "payload", "{}", "id", ""},
 			{"event", "e", "org_id", "org", "payload", "{}", "id", "no/slash"},
 			{"nothing", ""},
+			{"event", strings.Repeat("x", 129), "org_id", "org", "payload", "{}"},
+			{"event", "a\nb", "org_id", "org", "payload", "{}"},
 		} {
 			e.do(append([]any{"xadd", "tenzo:events", "*"}, flat...)...)
 		}
 		e.publish("org", "good", `{}`)
 		p := e.process()
 		b := e.take(p, 100)
-		if len(b.Events) != 1 || b.Events[0].ID != "good" || len(b.Done) != 8 {
+		if len(b.Events) != 1 || b.Events[0].ID != "good" || len(b.Done) != 10 {
 			t.Errorf("took %+v", b)
 		}
-		e.books(Books{Published: 9, Dead: 8, Waiting: 1})
+		e.books(Books{Published: 11, Dead: 10, Waiting: 1})
 		all := must[[]DeadLetter](t)(e.dead(""))
 		for _, d := range all {
 			if d.Reason != "invalid_event" || !streamID.MatchString(d.ID) {
 				t.Errorf("%+v", d)
 			}
 		}
-		if mine := must[[]DeadLetter](t)(e.dead("org")); len(all) != 8 || len(mine) != 4 {
+		if mine := must[[]DeadLetter](t)(e.dead("org")); len(all) != 10 || len(mine) != 6 {
 			t.Errorf("%d dead, %d of org", len(all), len(mine))
 		}
 	})

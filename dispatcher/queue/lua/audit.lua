@@ -1,18 +1,20 @@
 -- audit: what only somebody else's hand can cause, found and put right.
 -- 1. Entries in the group's pending list: a stranger read them in our group. They become due now unless they stand somewhere.
+--    Ill-formed and repeated ones are finished at once, as take does.
 -- 2. The stream is read to its end, yet holds more entries than stand anywhere: they are stranded. The group begins anew; take then
 --    recognises what stands somewhere and takes the rest.
--- ARGV: n. Reply: state, entries recovered from strangers, '1' where the group begins anew.
+-- ARGV: n. Reply: state, entries recovered from strangers, '1' where the group begins anew, finished {outcome, event}.
 local n = ARGV[3]
 if not marked() then return { 'unmarked' } end
-local recovered, anew = 0, '0'
+local recovered, anew, done = 0, '0', {}
 local pending = redis.pcall('XPENDING', events, group, '-', '+', n)
 if pending and not pending.err then
   for _, p in ipairs(pending) do
     local entry = p[1]
     local f = read(entry)
-    if f and not known(entry, f.org_id) and judge(entry, f) then
-      later(entry, now, now)
+    if f and not known(entry, f.org_id) then
+      local go, outcome = judge(entry, f)
+      if go then later(entry, now, now) else done[#done + 1] = { outcome, f.event or '' } end
       recovered = recovered + 1
     end
     call('XACK', events, group, entry)
@@ -32,7 +34,7 @@ if call('XLEN', events) > stand then -- those that stand nowhere are unread, as 
   if info and groups and not groups.err then
     for _, g in ipairs(groups) do
       local gi = fields(g)
-      if gi.name == group and gi['last-delivered-id'] == info['last-generated-id'] then
+      if gi.name == group and upto(info['last-generated-id'], gi['last-delivered-id']) then -- beyond it where somebody set it
         call('XGROUP', 'DESTROY', events, group)
         makegroup()
         anew = '1'
@@ -40,4 +42,4 @@ if call('XLEN', events) > stand then -- those that stand nowhere are unread, as 
     end
   end
 end
-return { 'ok', recovered, anew }
+return { 'ok', recovered, anew, done }

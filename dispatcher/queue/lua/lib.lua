@@ -57,6 +57,8 @@ local function upto(a, b)
 end
 
 local function validid(s) return s and #s >= 1 and #s <= 128 and not string.find(s, '[^A-Za-z0-9._:-]') end
+-- The name of an event: anything in print, so that it can be shown, logged and matched.
+local function validname(s) return s and #s >= 1 and #s <= 128 and not string.find(s, '%c') end
 local function explicit(f) return validid(f.id) end
 
 -- A dead entry's places in the two indexes. Lexicographic order is the stream's order within one organization.
@@ -126,7 +128,7 @@ end
 -- judge decides about an entry read for the first time: true, it is to be delivered; else it has been finished here, and the second
 -- result is the outcome. Dedupe: a mark names the entry it stands for, so one whose entry is gone from the stream binds nobody.
 local function judge(entry, f)
-  if not (f.event and f.event ~= '' and validid(f.org_id) and f.payload and (not f.id or validid(f.id))) then
+  if not (validname(f.event) and validid(f.org_id) and f.payload and (not f.id or validid(f.id))) then
     bury(entry, f, 'invalid_event', '0', '', 'a stream field is missing or ill-formed', rfc3339(now), publishedat(entry, f))
     return false, 'dead'
   end
@@ -208,6 +210,9 @@ end
 -- The group, from the stream's beginning: what was taken before is recognised by known.
 local function makegroup() return redis.pcall('XGROUP', 'CREATE', events, group, '0', 'MKSTREAM') end
 
+-- unlist removes a process from the group's consumers, of which each that reads becomes one. It has nothing pending: take reads with NOACK.
+local function unlist(p) redis.pcall('XGROUP', 'DELCONSUMER', events, group, p) end
+
 -- XINFO as a table; nil where there is no stream.
 local function streaminfo()
   local r = redis.pcall('XINFO', 'STREAM', events)
@@ -217,7 +222,8 @@ end
 
 -- look reads the counters of the stream and keeps the books right when it was made anew: `base` is what was published before the
 -- counter that Redis keeps (entries-added) began. Returns XLEN, entries-added or nil where this Redis keeps none (miniredis), and the
--- oldest entry's id or nil. It reads two payloads, since XINFO shows the first entry and the last: once in a script is enough.
+-- oldest entry's id or nil. A stream is another one where fewer entries were added than before, where nothing was deleted any more, or
+-- where nothing was ever removed and yet another entry is the first. It reads two payloads, since XINFO shows the first entry and the last: once in a script is enough.
 local function look()
   local info = streaminfo()
   local len = call('XLEN', events)
@@ -231,14 +237,17 @@ local function look()
     return len, nil, oldest
   end
   if not marked() then return len, added, oldest end -- nothing is written where there may be nothing of ours
-  local b = call('HMGET', books, 'base', 'seen_added', 'seen_deleted')
+  local b = call('HMGET', books, 'base', 'seen_added', 'seen_deleted', 'seen_first')
   local deleted = info and info['max-deleted-entry-id'] or '0-0'
   if not b[1] then
     call('HSET', books, 'base', int(len - added))
-  elseif added < tonumber(b[2] or '0') or (b[3] and b[3] ~= '0-0' and deleted == '0-0') then
+  elseif added < tonumber(b[2] or '0') or (b[3] and b[3] ~= '0-0' and deleted == '0-0')
+    or (b[4] and b[4] ~= '' and oldest and added == len and oldest ~= b[4]) then
     call('HINCRBY', books, 'base', b[2] or '0')
+    if not oldest then call('HSET', books, 'seen_first', '') end
   end
   call('HSET', books, 'seen_added', int(added), 'seen_deleted', deleted)
+  if oldest then call('HSET', books, 'seen_first', oldest) end -- else it stays: the stream is only empty
   return len, added, oldest
 end
 

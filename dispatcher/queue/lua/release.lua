@@ -14,5 +14,6 @@ local more = call('HLEN', held) > 0
 if not more then
   call('ZREM', processes, me)
   call('DEL', lease(me))
+  unlist(me)
 end
 return { 'ok', moved, more and '1' or '0' }

@@ -25,5 +25,8 @@ for i = 1, math.min(#all, 2 * n), 2 do
   end
 end
 local more = call('HLEN', list) > 0
-if not more then call('ZREM', processes, victim) end
+if not more then
+  call('ZREM', processes, victim)
+  unlist(victim)
+end
 return { 'ok', moved, more and '1' or '0', given }
