@@ -38,8 +38,7 @@ func (q *Queue) Deliveries(ctx context.Context, org string, limit int, cursor st
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	oldest := strconv.FormatInt(time.Now().Add(-deliveriesLife).UnixMilli(), 10)
-	all, err := q.store.Client().XRevRangeN(ctx, q.names.Deliveries(org), from, oldest, int64(limit+1)).Result()
+	all, err := q.store.Client().XRevRangeN(ctx, q.names.Deliveries(org), from, oldestDelivery(), int64(limit+1)).Result()
 	if err != nil {
 		return config.Page[Delivery]{}, storeError(err)
 	}
@@ -84,7 +83,13 @@ func (q *Queue) logAttempt(ctx context.Context, pipe redis.Pipeliner, org string
 // capLog keeps the delivery log of org within its bounds.
 func (q *Queue) capLog(ctx context.Context, pipe redis.Pipeliner, org string) {
 	pipe.XTrimMaxLen(ctx, q.names.Deliveries(org), deliveriesKept)
+	pipe.XTrimMinID(ctx, q.names.Deliveries(org), oldestDelivery())
 	pipe.PExpire(ctx, q.names.Deliveries(org), deliveriesLife)
+}
+
+// oldestDelivery is the id before which the delivery log keeps nothing.
+func oldestDelivery() string {
+	return strconv.FormatInt(time.Now().Add(-deliveriesLife).UnixMilli(), 10)
 }
 
 var streamID = regexp.MustCompile(`^[0-9]{1,15}-[0-9]{1,20}$`)

@@ -156,6 +156,22 @@ func TestTrim(t *testing.T) {
 	})
 }
 
+// What is older than 30 days goes with the next attempt.
+func TestOldDeliveriesGo(t *testing.T) {
+	on(t, func(t *testing.T, e *env) {
+		old := time.Now().Add(-deliveriesLife).UnixMilli()
+		for _, at := range []int64{1, old - 1000, old + 60_000} {
+			e.do("xadd", "tenzo:deliveries:org", fmt.Sprint(at, "-0"), "id", fmt.Sprint(at))
+		}
+		if err := e.q.LogAttempt(t.Context(), "org", Delivery{ID: "new", Event: "e", At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if n := e.raw.XLen(t.Context(), "tenzo:deliveries:org").Val(); n != 2 {
+			t.Errorf("%d entries are kept", n)
+		}
+	})
+}
+
 func TestDeliveries(t *testing.T) {
 	on(t, func(t *testing.T, e *env) {
 		at := time.Now().UTC().Truncate(time.Millisecond)
