@@ -37,9 +37,11 @@ func webhookDeliveries(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printItems(cmd, list, view.DeliveryOf)
+					err = printItems(cmd, list, view.DeliveryOf)
+				} else {
+					err = showDeliveries(cmd.OutOrStdout(), org, list)
 				}
-				if err := showDeliveries(cmd.OutOrStdout(), org, list); err != nil {
+				if err != nil {
 					return err
 				}
 				return sayMore(cmd, more)

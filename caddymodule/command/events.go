@@ -179,9 +179,11 @@ func deadList(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printItems(cmd, list, viewDead)
+					err = printItems(cmd, list, viewDead)
+				} else {
+					err = showDead(cmd.OutOrStdout(), list)
 				}
-				if err := showDead(cmd.OutOrStdout(), list); err != nil {
+				if err != nil {
 					return err
 				}
 				return sayMore(cmd, more)

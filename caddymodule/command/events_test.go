@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -115,6 +117,10 @@ func TestEventsDead(t *testing.T) {
 	if strings.Count(limited.stdout, "\n") != 3 || !strings.Contains(limited.stderr, "There are more") {
 		t.Errorf("limited to 2: %q %q", limited.stdout, limited.stderr)
 	}
+	limited = run(t, "", "events", "dead", "list", "--limit", "2", "--json")
+	if !strings.Contains(limited.stderr, "There are more") || len(decode[struct{ Items []any }](t, limited.stdout).Items) != 2 {
+		t.Errorf("limited to 2 as JSON: %q %q", limited.stdout, limited.stderr)
+	}
 
 	refused(t, "name ids, an organization, or all", "events", "dead", "replay")
 	refused(t, "an organization, or all, not both", "events", "dead", "replay", "--all", "--org", "acme")
@@ -146,4 +152,41 @@ func TestEventsDead(t *testing.T) {
 	stop := startDispatch(t, receiver)
 	awaitBooks(t, func(b booksJSON) bool { return b.Delivered == 3 && b.Waiting == 0 })
 	stop()
+}
+
+// An id of which more events died than one call moves is replayed whole, and what went with the first call is not refused by the next.
+func TestReplayWholeID(t *testing.T) {
+	r := startStore(t)
+	must(t, "", "webhook", "set", "--org", "acme", "--url", "https://acme.example/")
+	st, err := store.Open(store.Options{URL: r.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	q := queue.New(st, queue.Options{})
+	p := q.NewProcess()
+	if _, err := p.Register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const many = 1001
+	for i := range many + 1 {
+		id := "x"
+		if i == many {
+			id = "once"
+		}
+		if _, err := q.Publish(t.Context(), queue.Event{Name: "e", OrgID: "acme", ID: id, Payload: []byte(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := p.Take(t.Context(), 1, 2<<20)
+		if err != nil || len(b.Events) != 1 {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		if _, err := p.Commit(t.Context(), []queue.Step{{Kind: queue.Bury, Event: &b.Events[0], Reason: queue.ReasonBlocked}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := must(t, "", "events", "dead", "replay", "once", "x")
+	if !strings.Contains(out, "Replayed 1002.") || strings.Contains(out, "Refused") {
+		t.Errorf("said %q", out)
+	}
 }

@@ -71,9 +71,16 @@ func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress fun
 		for len(ids) > 0 {
 			n := min(len(ids), replayStep)
 			wish.IDs = ids[:n]
-			if _, err := step(wish, len(ids)-n); err != nil {
+			r, err := step(wish, len(ids)-n)
+			refused := total.Refused
+			for err == nil && r.Remaining > 0 && r.Replayed > 0 { // ids of which more events died than one call moves
+				r, err = step(wish, 0)
+				total.Refused = refused // what is moved by now is found no more
+			}
+			if err != nil {
 				return total, err
 			}
+			total.Remaining += r.Remaining
 			ids = ids[n:]
 		}
 		return total, nil

@@ -15,12 +15,22 @@ import (
 // letter is where one dead event stands. Its id is empty where it was found by its organization, whose index does not tell it.
 type letter struct{ id, org, at string }
 
-// findByID finds the dead events with the given ids, through the index by id.
-func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found []letter, refused []Refused, err error) {
+// idRange is where the dead events with one id stand in the index by id: those of one organization, or of all.
+type idRange struct {
+	id, low, high string
+	count         *redis.IntCmd
+	first, last   *redis.StringSliceCmd
+	places        *redis.StringSliceCmd
+}
+
+// findByID finds the dead events with the given ids, through the index by id: maxReplay of them at most, the oldest of each id first.
+// It returns how many there are beyond.
+func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found []letter, refused []Refused, remaining int, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	index := q.names.DeadByID()
 	pipe := q.store.Client().Pipeline()
-	cmds := make([]*redis.StringSliceCmd, 0, len(ids))
+	var ranges []*idRange
 	seen := map[string]bool{}
 	for _, id := range ids {
 		if seen[id] {
@@ -31,39 +41,60 @@ func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found [
 			refused = append(refused, Refused{ID: id, Reason: RefusedNotFound})
 			continue
 		}
-		low, high := "["+id+"/", "("+id+"0"
+		r := &idRange{id: id, low: "[" + id + "/", high: "(" + id + "0"} // 0 comes after /
 		if org != "" {
-			low, high = low+org+"/", "("+id+"/"+org+"0"
+			r.low, r.high = r.low+org+"/", "("+id+"/"+org+"0"
 		}
-		cmds = append(cmds, pipe.ZRangeByLex(ctx, q.names.DeadByID(), &redis.ZRangeBy{Min: low, Max: high, Count: 100}))
+		one := &redis.ZRangeBy{Min: r.low, Max: r.high, Count: 1}
+		r.count = pipe.ZLexCount(ctx, index, r.low, r.high)
+		r.first, r.last = pipe.ZRangeByLex(ctx, index, one), pipe.ZRevRangeByLex(ctx, index, one)
+		ranges = append(ranges, r)
 	}
-	if len(cmds) == 0 {
-		return nil, refused, nil
+	if len(ranges) == 0 {
+		return nil, refused, 0, nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	for _, c := range cmds {
-		id := strings.TrimPrefix(c.Args()[2].(string), "[")
-		id, _, _ = strings.Cut(id, "/")
-		var mine []letter
-		orgs := map[string]bool{}
-		for _, m := range c.Val() {
-			if part := strings.Split(m, "/"); len(part) == 3 {
-				mine = append(mine, letter{part[0], part[1], part[2]})
-				orgs[part[1]] = true
-			}
-		}
+	room := maxReplay
+	for _, r := range ranges {
+		n := int(r.count.Val())
+		first, last := lettersAt(r.first.Val()), lettersAt(r.last.Val())
 		switch {
-		case len(mine) == 0:
-			refused = append(refused, Refused{ID: id, OrgID: org, Reason: RefusedNotFound})
-		case len(orgs) > 1:
-			refused = append(refused, Refused{ID: id, Reason: RefusedAmbiguous})
+		case len(first) == 0 || len(last) == 0:
+			refused = append(refused, Refused{ID: r.id, OrgID: org, Reason: RefusedNotFound})
+		case first[0].org != last[0].org: // the index is sorted by organization
+			refused = append(refused, Refused{ID: r.id, Reason: RefusedAmbiguous})
+		case room == 0:
+			remaining += n
 		default:
-			found = append(found, mine...)
+			take := min(n, room)
+			room, remaining = room-take, remaining+n-take
+			r.places = pipe.ZRangeByLex(ctx, index, &redis.ZRangeBy{Min: r.low, Max: r.high, Count: int64(take)})
 		}
 	}
-	return found, refused, nil
+	if room == maxReplay {
+		return nil, refused, 0, nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, nil, 0, err
+	}
+	for _, r := range ranges {
+		if r.places != nil {
+			found = append(found, lettersAt(r.places.Val())...)
+		}
+	}
+	return found, refused, remaining, nil
+}
+
+// lettersAt reads places in the index by id.
+func lettersAt(places []string) (letters []letter) {
+	for _, p := range places {
+		if part := strings.Split(p, "/"); len(part) == 3 {
+			letters = append(letters, letter{part[0], part[1], part[2]})
+		}
+	}
+	return letters
 }
 
 // findByOrg finds an organization's dead events, or everybody's, oldest first within each organization, beyond the cursor. What died

@@ -82,7 +82,7 @@ func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
 	var letters []letter
 	var err error
 	if len(r.IDs) > 0 {
-		letters, out.Refused, err = q.findByID(ctx, r.IDs, r.Org)
+		letters, out.Refused, out.Remaining, err = q.findByID(ctx, r.IDs, r.Org)
 	} else {
 		letters, out.NextCursor, out.Remaining, err = q.findByOrg(ctx, r)
 	}

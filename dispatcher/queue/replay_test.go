@@ -105,6 +105,36 @@ func TestReplayNeedsAName(t *testing.T) {
 	})
 }
 
+// An id names all its dead events, however many they are: as many as one call may move, and the rest with the next.
+func TestReplayOfOneIDManyTimesDead(t *testing.T) {
+	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
+	p := e.process()
+	e.activate("a")
+	e.activate("b")
+	const many = maxReplay + 30
+	for range many {
+		e.bury(p, "a", "x", `{}`)
+	}
+	e.bury(p, "b", "x", `{}`)
+	e.bury(p, "b", "y", `{}`)
+	got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}}))
+	if len(got.Refused) != 1 || got.Refused[0].Reason != RefusedAmbiguous || got.Replayed+got.Remaining != 0 {
+		t.Fatalf("%+v", got)
+	}
+	got = must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}, Org: "a"}))
+	if len(got.Refused) != 0 || got.Replayed != maxReplay || got.Remaining != 30 {
+		t.Errorf("%+v", got)
+	}
+	got = must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}, Org: "a"}))
+	if len(got.Refused) != 0 || got.Replayed != 30 || got.Remaining != 0 {
+		t.Errorf("%+v", got)
+	}
+	got = must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"y", "x"}}))
+	if len(got.Refused) != 0 || got.Replayed != 2 || got.Remaining != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // An event that cannot be added to the stream stays dead.
 func TestReplayIntoAFullStream(t *testing.T) {
 	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
