@@ -102,9 +102,17 @@ func TestRedisUsageLostAnswer(t *testing.T) {
 	proxy := harness.StartProxy(t, r.Addr())
 	p := startOn(t, "redis://"+proxy.Addr(), Options{})
 	key := p.create(t)
-	p.useAll(t, key, 5)
+	p.useAll(t, key, 1)
+	awaitCount(t, c, key.ID, "1")
+	harness.Eventually(t, 10*time.Second, func() error {
+		if n := p.usage.pending(); n > 0 {
+			return fmt.Errorf("%d are pending", n)
+		}
+		return nil
+	})
 	proxy.MuteAnswers()
-	awaitCount(t, c, key.ID, "5")
+	p.useAll(t, key, 5) // of which Redis is not asked
+	awaitCount(t, c, key.ID, "6")
 	want(t, "pending", p.usage.pending(), 5)
 	proxy.Cut()
 	proxy.Heal()
@@ -114,7 +122,7 @@ func TestRedisUsageLostAnswer(t *testing.T) {
 		}
 		return nil
 	})
-	awaitCount(t, c, key.ID, "5")
+	awaitCount(t, c, key.ID, "6")
 }
 
 // Redis is killed and comes back as it was a moment earlier, as after losing the tail of its AOF.
