@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
 type keyJSON struct {
@@ -39,6 +41,7 @@ func TestKeysCreateListRevoke(t *testing.T) {
 	if n, err := r.Client(t).Exists(t.Context(), "tenzo:key:"+hex.EncodeToString(sum[:])).Result(); err != nil || n != 1 {
 		t.Errorf("its hash is not in redis: %d, %v", n, err)
 	}
+	harness.NextMillisecond()
 	human := must(t, "", "keys", "create", "--org", "acme", "--name", "second", "--expires", "2099-01-01T00:00:00+02:00")
 	for _, want := range []string{"curl -H 'Authorization: Bearer tenzo_pk_", "2098-12-31 22:00:00Z", "tenzo-gateway keys revoke key_"} {
 		if !strings.Contains(human, want) {

@@ -10,10 +10,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
 )
+
+// NextMillisecond waits for the clock's next one: what is made in the same, such as keys, stands in no order of time.
+func NextMillisecond() {
+	for now := time.Now().UnixMilli(); time.Now().UnixMilli() == now; {
+		runtime.Gosched()
+	}
+}
 
 // Eventually calls cond until it returns nil, and fails the test with its last error where that does not happen within the time given.
 // It is how tests wait: for a condition, never for a span of time.
