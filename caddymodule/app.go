@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/keyauth"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )

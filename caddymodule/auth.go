@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/keyauth"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
 )
 
 // Auth lets in requests that carry a valid API key, in `Authorization: Bearer tenzo_pk_…` or as the bare value of that header, counts the

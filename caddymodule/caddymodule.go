@@ -14,13 +14,13 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/command"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/command"
 )
 
 // BinaryName is what the program is called in its own help.
 const BinaryName = "tenzo-gateway"
 
-// Module ids (contract section 8).
+// Module ids (specification.md, section 8).
 const (
 	idApp            = "tenzo"
 	idAuth           = "http.handlers.tenzo_auth"

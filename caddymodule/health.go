@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/health"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/health"
 )
 
 // Health answers `/livez` and `/readyz`; other paths pass on. `/livez` is 200 while the process serves. `/readyz` is 503 before the first

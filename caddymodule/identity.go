@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The identity headers that the upstream gets (contract section 5).
+// The identity headers that the upstream gets (specification.md, section 5).
 const (
 	headerOrgID = "X-Tenzo-Org-Id"
 	headerKeyID = "X-Tenzo-Key-Id"

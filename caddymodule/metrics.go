@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/keyauth"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )

@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/health"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/health"
 )
 
-// followedWithin is how old the last proof may be that every change has been seen, before that is a problem (contract section 5: what cuts
+// followedWithin is how old the last proof may be that every change has been seen, before that is a problem (specification.md, section 5: what cuts
 // the follower off is noticed within 5 s).
 const followedWithin = 5 * time.Second
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/keyauth"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
 	"github.com/tenzo-ai/tenzo-gateway/config/changes"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )

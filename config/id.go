@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// The bounds of ids and names (contract section 4).
+// The bounds of ids and names (specification.md, section 4).
 const (
 	maxID   = 128 // bytes
 	maxName = 100 // characters

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// Contract section 5: what follows the prefix has 16 to 200 characters of A-Z a-z 0-9 _ -
+	// specification.md, section 5: what follows the prefix has 16 to 200 characters of A-Z a-z 0-9 _ -
 	minKeyRest = 16
 	maxKeyRest = 200
 

@@ -1,6 +1,6 @@
 package config
 
-// This file judges the record of a key as it stands in Redis, which other programs write too (contract section 4).
+// This file judges the record of a key as it stands in Redis, which other programs write too (specification.md, section 4).
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// ErrInvalidRecord says that a key's record breaks the rules of contract section 4. Such a key is refused, never passed.
+// ErrInvalidRecord says that a key's record breaks the rules of specification.md, section 4. Such a key is refused, never passed.
 var ErrInvalidRecord = errors.New("invalid key record")
 
 type recordError struct{ what string }

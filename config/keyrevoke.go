@@ -16,7 +16,7 @@ import (
 // Replicated says whether a revocation was seen to reach a replica.
 type Replicated int
 
-// What `keys revoke` says of replicas (contract section 4).
+// What `keys revoke` says of replicas (specification.md, section 4).
 const (
 	NoReplica    Replicated = iota // there is none
 	OnReplica                      // one has it

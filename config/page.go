@@ -13,7 +13,7 @@ type Page[T any] struct {
 	NextCursor string // empty on the last page
 }
 
-// The bounds of a page (contract section 10).
+// The bounds of a page (specification.md, section 10).
 const (
 	defaultLimit = 100
 	maxLimit     = 1000

@@ -1,5 +1,5 @@
 // Package dispatcher delivers webhooks: it takes events from Redis, and posts each to its organization's endpoint until it is
-// acknowledged or its retries are spent (contract section 6).
+// acknowledged or its retries are spent (specification.md, section 6).
 //
 // What becomes of an event in Redis is package queue; what a request looks like is package attempt; what leaves is package payload.
 // This package decides what is attempted when, so that nobody's endpoint delays another's:

@@ -18,7 +18,7 @@ const (
 	outcomeDuplicate = "duplicate"
 )
 
-// Metrics are the collectors `tenzo_webhook_*` of contract section 11. One outlives many dispatchers, so that counts go on over a
+// Metrics are the collectors `tenzo_webhook_*` of specification.md, section 11. One outlives many dispatchers, so that counts go on over a
 // reload.
 type Metrics struct {
 	events    *prometheus.CounterVec

@@ -15,7 +15,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// Options are those of the `webhooks` block (contract section 8), under the same names, and what the process around gives.
+// Options are those of the `webhooks` block (specification.md, section 8), under the same names, and what the process around gives.
 type Options struct {
 	RetryBackoff        []time.Duration // the earliest moment of each retry after the failure before it; three at most
 	Timeout             time.Duration   // of one attempt

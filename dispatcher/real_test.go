@@ -170,7 +170,7 @@ func TestTester(t *testing.T) {
 	}
 }
 
-// Every name and label of contract section 11 stands from the start.
+// Every name and label of specification.md, section 11 stands from the start.
 func TestMetricsStand(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	m := NewMetrics()

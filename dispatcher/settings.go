@@ -11,7 +11,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// settingsAge is for how long a webhook's settings are trusted, counted from the moment before the read (contract section 6).
+// settingsAge is for how long a webhook's settings are trusted, counted from the moment before the read (specification.md, section 6).
 const settingsAge = 60 * time.Second
 
 // errNoMarker says that an absent webhook says nothing: the schema marker is missing.

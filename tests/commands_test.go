@@ -163,7 +163,7 @@ func TestVersionAndModules(t *testing.T) {
 	}
 }
 
-// TestKeysOverTheAdminEndpoint goes through the life of keys by HTTP (contract section 10).
+// TestKeysOverTheAdminEndpoint goes through the life of keys by HTTP (specification.md, section 10).
 func TestKeysOverTheAdminEndpoint(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)

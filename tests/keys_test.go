@@ -16,7 +16,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// key is an API key as another program writes it into Redis (contract section 4).
+// key is an API key as another program writes it into Redis (specification.md, section 4).
 type key struct {
 	secret, hash, id, org string
 }

@@ -22,12 +22,12 @@ import (
 func TestCoresKnowNoCaddy(t *testing.T) {
 	const module = "github.com/tenzo-ai/tenzo-gateway/"
 	for packages, forbidden := range map[string][]string{
-		"./config/...":           {"github.com/caddyserver/", module + "dispatcher", module + "caddymodule"},
-		"./dispatcher/...":       {"github.com/caddyserver/", module + "caddymodule"},
-		"./caddymodule/keyauth":  {"github.com/caddyserver/"},
-		"./caddymodule/api":      {"github.com/caddyserver/"},
-		"./caddymodule/devtools": {"github.com/caddyserver/"},
-		"./tests/harness/...":    {"github.com/caddyserver/", module + "config", module + "dispatcher", module + "caddymodule"},
+		"./config/...":                   {"github.com/caddyserver/", module + "dispatcher", module + "caddymodule"},
+		"./dispatcher/...":               {"github.com/caddyserver/", module + "caddymodule"},
+		"./caddymodule/internal/keyauth": {"github.com/caddyserver/"},
+		"./caddymodule/api":              {"github.com/caddyserver/"},
+		"./caddymodule/devtools":         {"github.com/caddyserver/"},
+		"./tests/harness/...":            {"github.com/caddyserver/", module + "config", module + "dispatcher", module + "caddymodule"},
 	} {
 		cmd := exec.Command("go", "list", "-deps", packages)
 		cmd.Dir = harness.Root(t)

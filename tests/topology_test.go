@@ -64,7 +64,7 @@ func TestPasswordInAFile(t *testing.T) {
 	}
 }
 
-// The access list of the contract is all that anything needs.
+// The access list of the specification is all that anything needs.
 func TestLimitedUser(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)

@@ -23,7 +23,7 @@ func clients(t *testing.T, ca *harness.CA) map[string]*http.Client {
 	return out
 }
 
-// TestVerdicts goes through the rows of the table of contract section 5 that need no trouble with Redis.
+// TestVerdicts goes through the rows of the table of specification.md, section 5 that need no trouble with Redis.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)

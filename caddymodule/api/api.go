@@ -1,4 +1,4 @@
-// Package api is the HTTP API of contract section 10 as plain net/http handlers: thin faces over the services that the commands use too.
+// Package api is the HTTP API of specification.md, section 10 as plain net/http handlers: thin faces over the services that the commands use too.
 //
 // The same handlers stand on Caddy's admin endpoint for any organization (Admin) and under Developer Tools for one (ServeOrganization).
 // Which organization a request may touch is decided once, in scope, and no handler reads an organization from anywhere else.

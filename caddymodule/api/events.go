@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
@@ -45,7 +45,7 @@ func (a *API) listDeliveries(w http.ResponseWriter, r *http.Request, s scope) er
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.ListOf(page, view.DeliveryOf))
+	return writeJSON(w, http.StatusOK, apimodel.ListOf(page, apimodel.DeliveryOf))
 }
 
 func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) error {
@@ -64,7 +64,7 @@ func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) e
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.ListOf(page, view.DeadLetterOf))
+	return writeJSON(w, http.StatusOK, apimodel.ListOf(page, apimodel.DeadLetterOf))
 }
 
 // replayBody is the body of a replay.
@@ -110,5 +110,5 @@ func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope)
 			done.Refused[i].OrgID = ""
 		}
 	}
-	return writeJSON(w, http.StatusOK, view.ReplayedOf(done))
+	return writeJSON(w, http.StatusOK, apimodel.ReplayedOf(done))
 }

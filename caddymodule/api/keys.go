@@ -5,7 +5,7 @@ package api
 import (
 	"net/http"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
@@ -31,7 +31,7 @@ func (a *API) createKey(w http.ResponseWriter, r *http.Request, s scope) error {
 		return err
 	}
 	w.Header().Set("Location", "keys/"+made.ID)
-	return writeJSON(w, http.StatusCreated, view.CreatedKeyOf(made))
+	return writeJSON(w, http.StatusCreated, apimodel.CreatedKeyOf(made))
 }
 
 func (a *API) listKeys(w http.ResponseWriter, r *http.Request, s scope) error {
@@ -43,7 +43,7 @@ func (a *API) listKeys(w http.ResponseWriter, r *http.Request, s scope) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.ListOf(page, view.KeyOf))
+	return writeJSON(w, http.StatusOK, apimodel.ListOf(page, apimodel.KeyOf))
 }
 
 func (a *API) revokeKey(w http.ResponseWriter, r *http.Request, s scope) error {
@@ -55,5 +55,5 @@ func (a *API) revokeKey(w http.ResponseWriter, r *http.Request, s scope) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.RevokedKeyOf(k, replicated))
+	return writeJSON(w, http.StatusOK, apimodel.RevokedKeyOf(k, replicated))
 }

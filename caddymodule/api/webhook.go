@@ -5,7 +5,7 @@ package api
 import (
 	"net/http"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
@@ -44,7 +44,7 @@ func (a *API) getWebhook(w http.ResponseWriter, r *http.Request, s scope) error 
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.WebhookOf(h))
+	return writeJSON(w, http.StatusOK, apimodel.WebhookOf(h))
 }
 
 // putWebhook sets the whole webhook, the secret aside: what is left out takes its default.
@@ -77,7 +77,7 @@ func (a *API) setWebhook(w http.ResponseWriter, r *http.Request, s scope, comple
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.WebhookOf(h))
+	return writeJSON(w, http.StatusOK, apimodel.WebhookOf(h))
 }
 
 func (a *API) deleteWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
@@ -100,5 +100,5 @@ func (a *API) testWebhook(w http.ResponseWriter, r *http.Request, s scope) error
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view.TestOf(result))
+	return writeJSON(w, http.StatusOK, apimodel.TestOf(result))
 }

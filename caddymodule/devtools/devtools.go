@@ -1,7 +1,7 @@
 // Package devtools serves Developer Tools: the page on which an organization's people make API keys and set their webhook, its files,
 // and the HTTP API it runs on, for one organization.
 //
-// Who the caller is was decided before (contract section 8: `org`); this package refuses callers without an organization, keeps other
+// Who the caller is was decided before (specification.md, section 8: `org`); this package refuses callers without an organization, keeps other
 // origins from writing, and sets the headers that make a browser hold the page to its own files. It works wherever it is mounted: the
 // page names everything by relative URLs, and the path of a request is read from its end.
 package devtools

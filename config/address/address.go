@@ -1,5 +1,5 @@
 // Package address knows which URLs and network addresses webhooks may go to: public unicast addresses over HTTPS, unless the operator
-// allows more for development (contract section 6).
+// allows more for development (specification.md, section 6).
 //
 // A URL is judged twice. CheckURL looks at its text when it is saved, and again before an attempt, since records are also written
 // elsewhere. CheckIP looks at each resolved address when it is dialled, which is what counts: a name may resolve to anything, and to

@@ -1,4 +1,4 @@
-// Package embedded is the trial Redis that lives in the process: miniredis on loopback, in memory only (contract section 4). It is never a
+// Package embedded is the trial Redis that lives in the process: miniredis on loopback, in memory only (specification.md, section 4). It is never a
 // default of the binary; somebody has to say `embedded`.
 package embedded
 

@@ -1,6 +1,6 @@
 package store
 
-// This file is the metrics of Redis (contract section 11).
+// This file is the metrics of Redis (specification.md, section 11).
 
 import (
 	"context"

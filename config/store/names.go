@@ -2,13 +2,13 @@ package store
 
 import "strings"
 
-// DefaultPrefix begins every key unless key_prefix says otherwise (contract section 4).
+// DefaultPrefix begins every key unless key_prefix says otherwise (specification.md, section 4).
 const DefaultPrefix = "tenzo:"
 
-// SchemaVersion is the value of the schema marker that this code understands (contract section 4).
+// SchemaVersion is the value of the schema marker that this code understands (specification.md, section 4).
 const SchemaVersion = "1"
 
-// ConsumerGroup is the dispatcher's group on the events stream (contract section 4).
+// ConsumerGroup is the dispatcher's group on the events stream (specification.md, section 4).
 const ConsumerGroup = "dispatcher"
 
 // Fields of the hash of an API key.
@@ -127,7 +127,7 @@ func (n Names) DeadByOrg() string { return n.slot + "dead-orgs" }
 // DeadByID is the sorted set, read by lexicographic range, that finds dead events by their event id.
 func (n Names) DeadByID() string { return n.slot + "dead-ids" }
 
-// Books is the hash of totals that must balance (contract section 6).
+// Books is the hash of totals that must balance (specification.md, section 6).
 func (n Names) Books() string { return n.slot + "books" }
 
 // Processes is the sorted set of dispatcher processes that may hold work.

@@ -25,7 +25,7 @@ const (
 
 // Options say which Redis to use.
 type Options struct {
-	URL     string   // as contract section 4 has it
+	URL     string   // as specification.md, section 4 has it
 	Prefix  string   // DefaultPrefix where empty
 	Metrics *Metrics // told of every command, and of what a Monitor finds out; nil: none
 }

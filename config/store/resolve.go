@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// EmbeddedWord is the value that stands for the embedded server (contract section 4); never a default of the binary.
+// EmbeddedWord is the value that stands for the embedded server (specification.md, section 4); never a default of the binary.
 const EmbeddedWord = "embedded"
 
 // EmbeddedAddr is where the embedded server listens unless TENZO_EMBEDDED_ADDR moves it.
@@ -24,7 +24,7 @@ func EmbeddedURL() string {
 }
 
 // ResolveURL turns what an operator gave for a Redis URL into the URL: `@file` is that file's content, `embedded` the embedded server's
-// address, and nothing is $TENZO_REDIS_URL (which may say either of these), else the embedded server's address (contract section 9).
+// address, and nothing is $TENZO_REDIS_URL (which may say either of these), else the embedded server's address (specification.md, section 9).
 // It reads the file and the environment and dials nothing. Its errors never show the value.
 func ResolveURL(value string) (string, error) {
 	if value == "" {

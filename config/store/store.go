@@ -1,7 +1,7 @@
 // Package store is the Redis that everything lives in: the names of what stands in it, how it is reached, and whether it is the one that
 // holds our data.
 //
-// Redis is reached by one URL (contract section 4), be it a single server, Sentinel or a Cluster. A server that calls itself a replica,
+// Redis is reached by one URL (specification.md, section 4), be it a single server, Sentinel or a Cluster. A server that calls itself a replica,
 // and a server without the schema marker, are trouble and never mistaken for an empty store.
 package store
 

@@ -1,6 +1,6 @@
 package store_test
 
-// This file opens every kind of Redis that the contract names.
+// This file opens every kind of Redis that the specification names.
 
 import (
 	"context"
@@ -40,7 +40,7 @@ func ctx(t *testing.T) context.Context {
 	return c
 }
 
-// limited are the arguments of a server with the user that the contract says suffices, and no other.
+// limited are the arguments of a server with the user that the specification says suffices, and no other.
 func limited() []string {
 	return strings.Fields("--user default off --user tenzo on >pw ~tenzo:* ~{tenzo:* +@all -@admin -@dangerous +info")
 }

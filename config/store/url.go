@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The three shapes of a Redis (contract section 4).
+// The three shapes of a Redis (specification.md, section 4).
 type shape int
 
 const (
@@ -37,7 +37,7 @@ type target struct {
 	name     string // where it is, fit to be shown
 }
 
-// What each parameter holds. Only the names below are understood; the contract promises go-redis' own beside ours, and of those the ones
+// What each parameter holds. Only the names below are understood; the specification promises go-redis' own beside ours, and of those the ones
 // that this code does not depend on.
 const (
 	anyText  = "text"

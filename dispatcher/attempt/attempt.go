@@ -11,7 +11,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
-// The classes of outcomes: the values of the label `result` of tenzo_webhook_attempts_total (contract section 11).
+// The classes of outcomes: the values of the label `result` of tenzo_webhook_attempts_total (specification.md, section 11).
 const (
 	Acknowledged = "acknowledged"
 	Success      = "2xx" // a success status that does not acknowledge

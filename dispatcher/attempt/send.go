@@ -98,7 +98,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 	return result
 }
 
-// request builds the request of contract section 6.
+// request builds the request of specification.md, section 6.
 func (s *Sender) request(ctx context.Context, r Request, t *target, f *flight) *http.Request {
 	timestamp := strconv.FormatInt(s.o.Now().Unix(), 10)
 	values := [...]string{"application/json", s.userAgent, r.Event, r.ID, timestamp, "", ""}
@@ -149,7 +149,7 @@ func (f *flight) follow(hooks *httptrace.ClientTrace) {
 	}
 }
 
-// judgeStatus says what a status means (contract section 6).
+// judgeStatus says what a status means (specification.md, section 6).
 func judgeStatus(r *Result, status int) {
 	r.Status = status
 	text := strconv.Itoa(status)

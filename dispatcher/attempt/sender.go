@@ -20,7 +20,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 )
 
-// MaxTimeout bounds a whole attempt (contract section 6): resolving, connecting, sending, the answer and what is read of its body.
+// MaxTimeout bounds a whole attempt (specification.md, section 6): resolving, connecting, sending, the answer and what is read of its body.
 const MaxTimeout = 30 * time.Second
 
 // Bounds of what is kept.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// naive projects a document by decoding it all, as the contract reads: the fuzz test compares what it says with the projection.
+// naive projects a document by decoding it all, as the specification reads: the fuzz test compares what it says with the projection.
 func naive(t *testing.T, s Source) map[string]any {
 	t.Helper()
 	v := decode(t, string(s.Payload))

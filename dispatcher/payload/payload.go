@@ -1,4 +1,4 @@
-// Package payload makes of the document that a producer published the public one that leaves (contract section 7): the members that the
+// Package payload makes of the document that a producer published the public one that leaves (specification.md, section 7): the members that the
 // customers' documentation shows, and no others, with their bytes untouched.
 //
 // It is a projection over bytes. The first pass reads the published document token by token and writes what may leave, in the order it
@@ -9,14 +9,14 @@ package payload
 
 import "time"
 
-// Reasons for which a payload is never sent (contract section 7).
+// Reasons for which a payload is never sent (specification.md, section 7).
 const (
 	InvalidPayload  = "invalid_payload"
 	UnknownEvent    = "unknown_event"
 	PayloadTooLarge = "payload_too_large"
 )
 
-// DefaultMaxPayload is the size in bytes above which a payload, as published, is not sent (contract section 7).
+// DefaultMaxPayload is the size in bytes above which a payload, as published, is not sent (specification.md, section 7).
 const DefaultMaxPayload = 1 << 20
 
 // Error says why a payload is never sent. Neither part holds anything of the payload's content.

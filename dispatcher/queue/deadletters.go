@@ -12,7 +12,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// Reasons for which a dispatcher gives an event up, beside those of package payload (contract section 7). Two more only the scripts know:
+// Reasons for which a dispatcher gives an event up, beside those of package payload (specification.md, section 7). Two more only the scripts know:
 // invalid_event, where a stream field is missing or ill-formed (lua/lib.lua), and crashed (lua/takeover.lua).
 const (
 	ReasonRetriesExhausted = "retries_exhausted"

@@ -13,7 +13,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// The delivery log of an organization keeps this many attempts, and none for longer than this (contract section 4).
+// The delivery log of an organization keeps this many attempts, and none for longer than this (specification.md, section 4).
 const (
 	deliveriesKept = 1000
 	deliveriesLife = 30 * 24 * time.Hour

@@ -13,10 +13,10 @@ import (
 )
 
 // LeaseTime is for how long a process that cannot renew its lease keeps what it holds. Together with how often the others look
-// (package dispatcher) it makes the bound of contract section 6: taken over within 15 s of the holder's death.
+// (package dispatcher) it makes the bound of specification.md, section 6: taken over within 15 s of the holder's death.
 const LeaseTime = 6 * time.Second
 
-// maxCrashes is how often running an event's holders may die before it is given up (contract section 6).
+// maxCrashes is how often running an event's holders may die before it is given up (specification.md, section 6).
 const maxCrashes = 10
 
 // replyBytes is the payload at which a taking step stops: one that reads more keeps Redis busy for too long.

@@ -11,7 +11,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
 
-// What a Queue keeps where its Options do not say (contract section 4).
+// What a Queue keeps where its Options do not say (specification.md, section 4).
 const (
 	DefaultDeadRetention = 30 * 24 * time.Hour
 	DefaultDeadLimit     = 1_000_000

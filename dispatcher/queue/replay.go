@@ -9,7 +9,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
-// maxReplay is how many dead events one call looks at, at most (contract section 10).
+// maxReplay is how many dead events one call looks at, at most (specification.md, section 10).
 const maxReplay = 1000
 
 // Replay names the dead events to deliver afresh: those with IDs (of Org, where it is not empty), or all of Org, or All of everybody.

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // bare is the least that a delivery takes, and the yardstick of the dispatcher: it reads the stream in batches, signs the payload as it
-// is, posts it, and removes what was answered in batches. It keeps no promise of the contract.
+// is, posts it, and removes what was answered in batches. It keeps no promise of the specification.
 func bare(url, redisURL, caFile string) error {
 	options, err := redis.ParseURL(redisURL)
 	if err != nil {

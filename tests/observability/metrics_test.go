@@ -202,7 +202,7 @@ func checkFamily(t *testing.T, f *dto.MetricFamily, m metric) {
 	}
 }
 
-// bounds are the bucket bounds that the contract, thresholds and panels stand on: in the first bucket at most, and these, or one above.
+// bounds are the bucket bounds that the specification, thresholds and panels stand on: in the first bucket at most, and these, or one above.
 var bounds = map[string]struct {
 	first float64
 	exact []float64

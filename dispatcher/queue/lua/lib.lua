@@ -8,7 +8,7 @@ local slot, me = ARGV[1], ARGV[2]
 local call, group = redis.call, 'dispatcher'
 local month = 30 * 24 * 3600 * 1000 -- ms; private keys of an unfinished event that nobody touched for so long are rubbish
 
--- A first write that frees memory: what follows may then write although maxmemory is reached (contract section 4, "Full Redis").
+-- A first write that frees memory: what follows may then write although maxmemory is reached (specification.md, section 4, "Full Redis").
 call('HDEL', books, '_')
 
 local function int(n) return string.format('%.0f', n) end

@@ -1,4 +1,4 @@
-// Package health answers the probes of a process: /livez and /readyz, the same in the gateway and in `dispatch` (contract section 8).
+// Package health answers the probes of a process: /livez and /readyz, the same in the gateway and in `dispatch` (specification.md, section 8).
 //
 // /livez is 200 while the process serves. /readyz is 503 where the process cannot do its work yet, or is about to stop; otherwise 200 with
 // what is wrong at the moment, since a later outage must not take away a process that still serves what it remembers.

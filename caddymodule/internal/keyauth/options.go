@@ -12,10 +12,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxCacheTTL is how long a record may be trusted at most; customers are told that a revocation takes 60 seconds (contract section 5).
+// maxCacheTTL is how long a record may be trusted at most; customers are told that a revocation takes 60 seconds (specification.md, section 5).
 const maxCacheTTL = 60 * time.Second
 
-// Options say how an Auth behaves. A zero value stands for the default that the contract names.
+// Options say how an Auth behaves. A zero value stands for the default that the specification names.
 type Options struct {
 	CacheSize       int           // how many good keys are held at most; 100,000
 	CacheTTL        time.Duration // how long a record is trusted; 60 s, and never more
@@ -52,7 +52,7 @@ type settings struct {
 	requireChecksum bool
 }
 
-// settingsOf puts the contract's defaults in place. Whatever o says, no record is trusted for longer than maxCacheTTL.
+// settingsOf puts the specification's defaults in place. Whatever o says, no record is trusted for longer than maxCacheTTL.
 func settingsOf(o Options) *settings {
 	return &settings{
 		cacheSize:       cmp.Or(o.CacheSize, 100_000),

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -37,7 +37,7 @@ func webhookDeliveries(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					err = printItems(cmd, list, view.DeliveryOf)
+					err = printItems(cmd, list, apimodel.DeliveryOf)
 				} else {
 					err = showDeliveries(cmd.OutOrStdout(), org, list)
 				}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -123,7 +123,7 @@ func showBooks(cmd *cobra.Command, asJSON bool, b queue.Books, accept bool, writ
 			WrittenOff *int64 `json:"written_off,omitempty"`
 		}{b.Published, b.Replayed, b.Delivered, b.Skipped, b.Dead, b.Duplicate, b.Waiting, b.Difference, nil}
 		if accept {
-			view.WrittenOff = &writtenOff
+			apimodel.WrittenOff = &writtenOff
 		}
 		return printJSON(cmd, view)
 	}
@@ -197,11 +197,13 @@ func deadList(f *storeFlags) *cobra.Command {
 
 // deadView is a dead event as JSON, with the JSON text of its payload as published.
 type deadView struct {
-	view.DeadLetter
+	apimodel.DeadLetter
 	Payload string `json:"payload"`
 }
 
-func viewDead(d queue.DeadLetter) deadView { return deadView{view.DeadLetterOf(d), string(d.Payload)} }
+func viewDead(d queue.DeadLetter) deadView {
+	return deadView{apimodel.DeadLetterOf(d), string(d.Payload)}
+}
 
 func showDead(w io.Writer, list []queue.DeadLetter) error {
 	if len(list) == 0 {

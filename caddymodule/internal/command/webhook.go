@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
@@ -58,14 +58,14 @@ func (p *policyFlags) policy() (*address.Policy, error) {
 
 // webhookView is a webhook as JSON. Its secret is shown by no command but the one that generates it.
 type webhookView struct {
-	view.Webhook
+	apimodel.Webhook
 	Secret string `json:"secret,omitempty"`
 }
 
 // report prints a webhook; generated is its secret where this command has just made it.
 func (f *storeFlags) report(cmd *cobra.Command, h config.Webhook, generated string) error {
 	if f.json {
-		return printJSON(cmd, webhookView{Webhook: view.WebhookOf(h), Secret: generated})
+		return printJSON(cmd, webhookView{Webhook: apimodel.WebhookOf(h), Secret: generated})
 	}
 	w := cmd.OutOrStdout()
 	active, secret := "no: events are skipped", "none: deliveries are not signed"

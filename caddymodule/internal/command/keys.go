@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
@@ -57,7 +57,7 @@ func keysCreate(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					err = printJSON(cmd, view.CreatedKeyOf(created))
+					err = printJSON(cmd, apimodel.CreatedKeyOf(created))
 				} else {
 					err = showCreated(cmd.OutOrStdout(), created)
 				}
@@ -109,7 +109,7 @@ func keysList(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					return printItems(cmd, list, view.KeyOf)
+					return printItems(cmd, list, apimodel.KeyOf)
 				}
 				return showKeys(cmd.OutOrStdout(), org, list, time.Now())
 			})
@@ -150,7 +150,7 @@ one that cannot reach Redis goes on letting the key in for 60 seconds at most. R
 					return err
 				}
 				if f.json {
-					return printJSON(cmd, view.RevokedKeyOf(key, replicated))
+					return printJSON(cmd, apimodel.RevokedKeyOf(key, replicated))
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Revoked %s of %s (%s). %s\n", key.ID, key.OrgID, printable(key.Name), replicaText[replicated])
 				return err

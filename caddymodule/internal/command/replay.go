@@ -8,7 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
@@ -123,7 +123,7 @@ func progressOn(w io.Writer) func(done, of int) {
 
 func showReplayed(cmd *cobra.Command, asJSON bool, r queue.Replayed) error {
 	if asJSON {
-		if err := printJSON(cmd, view.ReplayedOf(r)); err != nil {
+		if err := printJSON(cmd, apimodel.ReplayedOf(r)); err != nil {
 			return err
 		}
 	} else {

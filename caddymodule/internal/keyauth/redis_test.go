@@ -284,7 +284,7 @@ func TestRedisCluster(t *testing.T) {
 	want(t, "private fields", len(private), 0)
 }
 
-// The user that the contract's ACL describes can do all that is done here.
+// The user that the specification's ACL describes can do all that is done here.
 func TestRedisACL(t *testing.T) {
 	r := marked(t)
 	c := r.Client(t)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
@@ -71,7 +71,7 @@ in the delivery log and counts nowhere.`,
 // showTest prints how a test went: what was sent, phase by phase what happened, and what came back.
 func showTest(cmd *cobra.Command, asJSON bool, event string, r dispatcher.TestResult) error {
 	if asJSON {
-		return printJSON(cmd, view.TestOf(r))
+		return printJSON(cmd, apimodel.TestOf(r))
 	}
 	w := cmd.OutOrStdout()
 	if r.Trace == nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// This file is the tenzo_auth_* metrics (contract section 11). What every request counts is counted in stripes, so that requests with
+// This file is the tenzo_auth_* metrics (specification.md, section 11). What every request counts is counted in stripes, so that requests with
 // different keys do not slow each other down; the rest is rare.
 
 // result indexes tenzo_auth_requests_total.

@@ -105,7 +105,7 @@ func TestParseAuthorizationAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzParseAuthorization holds the parser against the contract's grammar, written down as expressions.
+// FuzzParseAuthorization holds the parser against the specification's grammar, written down as expressions.
 func FuzzParseAuthorization(f *testing.F) {
 	accepted := regexp.MustCompile(`^ *(?:[Bb][Ee][Aa][Rr][Ee][Rr] +)?(tenzo_pk_[A-Za-z0-9_-]{16,200}) *$`)
 	visible := regexp.MustCompile(`^[ -~]*$`)

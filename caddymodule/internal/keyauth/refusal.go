@@ -10,7 +10,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/problem"
 )
 
-// This file is what a refused client reads: statuses, codes, challenges and problem bodies (contract section 5).
+// This file is what a refused client reads: statuses, codes, challenges and problem bodies (specification.md, section 5).
 
 // The codes of refusals.
 const (

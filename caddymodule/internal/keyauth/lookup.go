@@ -21,7 +21,7 @@ const (
 	leastTime   = 100 * time.Millisecond
 )
 
-// refusedFor is how long a refused key is remembered (contract section 5).
+// refusedFor is how long a refused key is remembered (specification.md, section 5).
 const refusedFor = 5 * time.Second
 
 // maxReads is how many requests of this process may be asking Redis at the same time.

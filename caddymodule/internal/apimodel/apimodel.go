@@ -1,6 +1,6 @@
-// Package view is how keys, webhooks and events look in JSON, in the answers of the HTTP API and in the commands' --json alike: the fields
-// under the names that they have in Redis (contract section 4), what is absent as null, times in UTC.
-package view
+// Package apimodel is how keys, webhooks and events look in JSON, in the answers of the HTTP API and in the commands' --json alike: the fields
+// under the names that they have in Redis (specification.md, section 4), what is absent as null, times in UTC.
+package apimodel
 
 import (
 	"time"

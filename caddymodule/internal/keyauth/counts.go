@@ -19,7 +19,7 @@ import (
 // usageFieldPrefix begins the private field of a process.
 const usageFieldPrefix = "p:"
 
-// silentAfter is how long a process must not have been heard of, for its field to be folded away by others (contract section 5).
+// silentAfter is how long a process must not have been heard of, for its field to be folded away by others (specification.md, section 5).
 const silentAfter = 7 * 24 * time.Hour
 
 // total is what a process says of one key.

@@ -1,4 +1,4 @@
-package view
+package apimodel
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// Programs read these names, which are those of contract section 4, and null where there is nothing.
+// Programs read these names, which are those of specification.md, section 4, and null where there is nothing.
 func TestShapes(t *testing.T) {
 	at := time.Date(2027, 1, 1, 2, 0, 0, 0, time.FixedZone("", 7200))
 	key := config.Key{ID: "k", OrgID: "acme", Name: "n", Hint: "h", CreatedAt: at}

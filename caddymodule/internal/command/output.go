@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/view"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 )
 
 // output is the standard output of a command. It remembers the first error and fails from then on, so that whoever prints a lot looks once.
@@ -51,7 +51,7 @@ type items[T any] struct {
 
 // printItems prints a list as JSON, each item as of shows it.
 func printItems[T, V any](cmd *cobra.Command, list []T, of func(T) V) error {
-	return printJSON(cmd, items[V]{view.ItemsOf(list, of)})
+	return printJSON(cmd, items[V]{apimodel.ItemsOf(list, of)})
 }
 
 // A style is how a cell looks on a terminal; elsewhere it is plain.

@@ -58,7 +58,7 @@ func gather(t *testing.T, m *Metrics) gathered {
 	return g
 }
 
-// The names and values of contract section 11, all there before anything happened, and no others.
+// The names and values of specification.md, section 11, all there before anything happened, and no others.
 func TestMetricsAreThoseOfTheContract(t *testing.T) {
 	g := gather(t, NewMetrics())
 	var got []string

@@ -1,4 +1,4 @@
-package view
+package apimodel
 
 // Deliveries, dead events and what became of them.
 

@@ -1,4 +1,4 @@
-// Package command is the commands of tenzo-gateway beside Caddy's own (contract section 9): init, keys, webhook, events and dispatch. They
+// Package command is the commands of tenzo-gateway beside Caddy's own (specification.md, section 9): init, keys, webhook, events and dispatch. They
 // are thin faces over the services of package config and the dispatcher, and know no Caddy; package caddymodule registers them.
 //
 // What a command has to say goes to standard output, as a table or, with --json, as one JSON object; remarks, progress and errors go to

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/health"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/health"
 	"github.com/tenzo-ai/tenzo-gateway/config/changes"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
