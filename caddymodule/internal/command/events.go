@@ -123,7 +123,7 @@ func showBooks(cmd *cobra.Command, asJSON bool, b queue.Books, accept bool, writ
 			WrittenOff *int64 `json:"written_off,omitempty"`
 		}{b.Published, b.Replayed, b.Delivered, b.Skipped, b.Dead, b.Duplicate, b.Waiting, b.Difference, nil}
 		if accept {
-			apimodel.WrittenOff = &writtenOff
+			view.WrittenOff = &writtenOff
 		}
 		return printJSON(cmd, view)
 	}
