@@ -24,7 +24,7 @@ type game struct {
 	waiting  []*job
 	out      []*job // on their way out
 	parking  map[*job]bool
-	parked   map[string][]queue.Taken // as Redis has them
+	parked   map[string][]queue.LeasedEvent // as Redis has them
 	finished int
 	orgs     int
 	most     int // the largest payload
@@ -36,7 +36,7 @@ func newGame(t *testing.T, seed uint64) *game {
 	o := Options{MaxInFlight: 2 + r.IntN(200), EndpointConcurrency: 1 + r.IntN(32)}
 	most := 1000
 	o.MaxInFlightBytes = int64(most * (1 + r.IntN(60)))
-	return &game{t: t, r: r, b: newBoard(o), parking: map[*job]bool{}, parked: map[string][]queue.Taken{}, most: most, orgs: 1 + r.IntN(30)}
+	return &game{t: t, r: r, b: newBoard(o), parking: map[*job]bool{}, parked: map[string][]queue.LeasedEvent{}, most: most, orgs: 1 + r.IntN(30)}
 }
 
 func (g *game) host(org string) string { return "host" + string(org[len(org)-1]) }
@@ -52,7 +52,7 @@ func (g *game) take() {
 	if g.r.IntN(3) == 0 {
 		size = g.r.IntN(g.most)
 	}
-	e := queue.Taken{Entry: fmt.Sprint(g.next), OrgID: fmt.Sprint("org", g.r.IntN(g.orgs)), Payload: make([]byte, size)}
+	e := queue.LeasedEvent{Entry: fmt.Sprint(g.next), OrgID: fmt.Sprint("org", g.r.IntN(g.orgs)), Payload: make([]byte, size)}
 	if len(g.parked[e.OrgID]) > 0 {
 		g.parked[e.OrgID] = append(g.parked[e.OrgID], e)
 		g.b.parkedIn([]string{e.OrgID})
@@ -61,14 +61,14 @@ func (g *game) take() {
 	g.admit(e)
 }
 
-func (g *game) admit(taken queue.Taken) {
+func (g *game) admit(taken queue.LeasedEvent) {
 	g.was = g.b.ledger
 	before, class := 0, asUnproven
 	if e := g.b.endpoints[taken.OrgID]; e != nil {
 		before, class = e.places(), e.class()
 	}
 	small := int64(len(taken.Payload)) <= g.b.maxBytes/int64(2*g.b.max)
-	j := &job{Taken: taken}
+	j := &job{LeasedEvent: taken}
 	v, known := g.b.admit(j)
 	if known != nil {
 		g.t.Fatalf("%s stands in memory twice", taken.Entry)
@@ -200,7 +200,7 @@ func (g *game) commit() {
 		return
 	}
 	delete(g.parking, j)
-	g.parked[j.OrgID] = append(g.parked[j.OrgID], j.Taken)
+	g.parked[j.OrgID] = append(g.parked[j.OrgID], j.LeasedEvent)
 	g.b.parkedIn([]string{j.OrgID})
 }
 

@@ -86,15 +86,15 @@ func (c *committer) commit(ctx context.Context, batch []commitment) bool {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		r, err := c.s.process.Commit(ctx, steps)
 		if err == nil {
-			if r.Unlogged != nil {
-				c.s.d.health.unlogged(r.Unlogged)
+			if r.LogErr != nil {
+				c.s.d.health.unlogged(r.LogErr)
 			}
 			for i := range batch {
-				batch[i].then(r.Done[i] || again && batch[i].step.Kind != queue.Record)
+				batch[i].then(r.Done[i] || again && batch[i].step.Kind != queue.StepRecordFailure)
 			}
 			return true
 		}
-		if errors.Is(err, queue.ErrGone) {
+		if errors.Is(err, queue.ErrFenced) {
 			c.s.gone()
 			return false
 		}

@@ -8,7 +8,7 @@ import (
 
 // job is one event held in memory. Its fields belong to whoever has it: the intake, then its runner, then the committer.
 type job struct {
-	queue.Taken
+	queue.LeasedEvent
 	size     int64
 	body     []byte // the public payload, once projected
 	endpoint *endpoint

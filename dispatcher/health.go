@@ -52,7 +52,7 @@ func (h *health) say(level slog.Level, msg string, args ...any) {
 
 // store notes how a heartbeat went.
 func (h *health) store(err error, marked bool) {
-	if errors.Is(err, queue.ErrUnmarked) {
+	if errors.Is(err, queue.ErrNotInitialized) {
 		err, marked = nil, false
 	}
 	h.mu.Lock()

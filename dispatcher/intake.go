@@ -96,13 +96,13 @@ func (s *session) take(ctx context.Context) (took, end bool, cursor string) {
 	if n == 0 {
 		return false, false, ""
 	}
-	b, err := s.process.Take(ctx, min(n, takeBatch), bytes)
+	b, err := s.process.Dequeue(ctx, min(n, takeBatch), bytes)
 	if s.failed(ctx, err) {
 		return false, false, ""
 	}
-	s.d.metrics.finished(b.Done)
+	s.d.metrics.finished(b.Rejected)
 	s.accept(ctx, b)
-	return !b.End, b.End, b.Cursor
+	return !b.AtEnd, b.AtEnd, b.Cursor
 }
 
 // due takes events whose retry is due. It leaves half of the room to the others.
@@ -116,15 +116,15 @@ func (s *session) due(ctx context.Context) bool {
 		return false
 	}
 	s.nextDue.Store(time.Now().Add(lookAgain).UnixNano())
-	b, err := s.process.Due(ctx, min((n+1)/2, retryBatch), bytes)
+	b, err := s.process.DequeueDue(ctx, min((n+1)/2, retryBatch), bytes)
 	if s.failed(ctx, err) {
 		return false
 	}
-	if b.Next >= 0 {
-		s.dueIn(b.Next)
+	if b.NextDue >= 0 {
+		s.dueIn(b.NextDue)
 	}
 	s.accept(ctx, b)
-	return len(b.Events) > 0 || b.Next == 0
+	return len(b.Events) > 0 || b.NextDue == 0
 }
 
 // unpark takes parked events for endpoints that have room.
@@ -137,16 +137,16 @@ func (s *session) unpark(ctx context.Context) bool {
 	if len(some) == 0 {
 		return false
 	}
-	rooms := make([]queue.Room, len(some))
+	rooms := make([]queue.Capacity, len(some))
 	for i, r := range some {
-		rooms[i] = queue.Room{OrgID: r.org, N: r.n}
+		rooms[i] = queue.Capacity{OrgID: r.org, N: r.n}
 	}
 	b, err := s.process.Unpark(ctx, rooms, bytes)
 	if s.failed(ctx, err) {
 		return false
 	}
 	s.accept(ctx, b)
-	for i, left := range b.Left {
+	for i, left := range b.Remaining {
 		s.board.unparked(some[i].org, left)
 	}
 	return len(b.Events) > 0
@@ -177,7 +177,7 @@ func (s *session) accept(ctx context.Context, b queue.Batch) {
 	}
 	s.d.settings.prefetch(ctx, orgs)
 	for i := range b.Events {
-		j := &job{Taken: b.Events[i]}
+		j := &job{LeasedEvent: b.Events[i]}
 		v, known := s.board.admit(j)
 		if v != again {
 			s.d.metrics.inFlight.Inc()
@@ -210,7 +210,7 @@ func (s *session) free(j *job) {
 // park sends an event back to Redis until its endpoint has room.
 func (s *session) park(j *job) {
 	j.body, j.Payload = nil, nil
-	s.committer.submit(queue.Step{Kind: queue.Park, Event: &j.Taken}, func(bool) {
+	s.committer.submit(queue.Step{Kind: queue.StepPark, Event: &j.LeasedEvent}, func(bool) {
 		s.drop(j)
 		s.board.parkedIn([]string{j.OrgID})
 	})
@@ -251,9 +251,9 @@ func (s *session) failed(ctx context.Context, err error) bool {
 	switch {
 	case err == nil:
 		return false
-	case errors.Is(err, queue.ErrGone):
+	case errors.Is(err, queue.ErrFenced):
 		s.gone()
-	case errors.Is(err, queue.ErrUnmarked):
+	case errors.Is(err, queue.ErrNotInitialized):
 		s.gate.unmark()
 	case ctx.Err() == nil:
 		s.trouble(err)
@@ -264,7 +264,7 @@ func (s *session) failed(ctx context.Context, err error) bool {
 
 // reconcile gives back what Redis holds for us and we do not know: its answer was lost.
 func (s *session) reconcile(ctx context.Context) {
-	held, err := s.process.Held(ctx)
+	held, err := s.process.Leased(ctx)
 	if s.failed(ctx, err) {
 		return
 	}
@@ -278,7 +278,7 @@ func (s *session) reconcile(ctx context.Context) {
 		return
 	}
 	s.d.health.strays(len(strays))
-	if !s.failed(ctx, s.process.Give(ctx, strays)) {
+	if !s.failed(ctx, s.process.Requeue(ctx, strays)) {
 		s.dueIn(0)
 	}
 }

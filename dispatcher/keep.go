@@ -53,7 +53,7 @@ func (d *Dispatcher) count(ctx context.Context, look *trimming) {
 func (d *Dispatcher) trim(ctx context.Context, look *trimming) {
 	for ctx.Err() == nil {
 		t, err := d.queue.Trim(ctx)
-		d.metrics.dropped.Add(float64(t.Dropped))
+		d.metrics.dropped.Add(float64(t.OverLimit))
 		if err != nil {
 			return
 		}
@@ -87,11 +87,11 @@ func (d *Dispatcher) audit(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	d.metrics.finished(a.Done)
-	if a.Strangers > 0 {
-		d.options.Logger.Warn("somebody else reads events in the group `dispatcher`; what they left unfinished is due again", "events", a.Strangers)
+	d.metrics.finished(a.Rejected)
+	if a.ForeignReads > 0 {
+		d.options.Logger.Warn("somebody else reads events in the group `dispatcher`; what they left unfinished is due again", "events", a.ForeignReads)
 	}
-	if a.Anew {
+	if a.GroupRecreated {
 		d.options.Logger.Warn("events stood in the stream that nobody held; reading it from its beginning")
 	}
 }

@@ -20,7 +20,7 @@ func newListener(s *session) *listener {
 	s.services.Go(func() {
 		for cursor := range l.cursors {
 			began := time.Now()
-			if err := s.process.Listen(ctx, cursor); err != nil && time.Since(began) < 100*time.Millisecond {
+			if err := s.process.WaitForEvents(ctx, cursor); err != nil && time.Since(began) < 100*time.Millisecond {
 				sleep(ctx, 100*time.Millisecond)
 			}
 			l.heard <- struct{}{}

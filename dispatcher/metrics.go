@@ -117,7 +117,7 @@ func (m *Metrics) of(event string) *eventMetrics {
 }
 
 // finished counts events that were finished without having been held.
-func (m *Metrics) finished(all []queue.Outcome) {
+func (m *Metrics) finished(all []queue.RejectedEvent) {
 	for _, o := range all {
 		outcome := outcomeDuplicate
 		if o.Dead {

@@ -32,7 +32,7 @@ func (s *session) giveRetaken(ctx context.Context) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	if err := s.process.Give(ctx, entries); err != nil {
+	if err := s.process.Requeue(ctx, entries); err != nil {
 		s.retaken = append(early, gone...)
 		return err
 	}

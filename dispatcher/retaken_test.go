@@ -57,12 +57,12 @@ func TestTakenAgainBeforeItsStepIsOver(t *testing.T) {
 			n := newEndpoints()
 			s := e.bareSession(n)
 			e.publish("a", "x")
-			b, err := s.process.Take(ctx, 1, 1<<21)
+			b, err := s.process.Dequeue(ctx, 1, 1<<21)
 			if err != nil || len(b.Events) != 1 {
 				t.Fatal(b, err)
 			}
 			// An attempt failed, and its step is made; of that the committer does not know yet.
-			j := &job{Taken: b.Events[0]}
+			j := &job{LeasedEvent: b.Events[0]}
 			if v, _ := s.board.admit(j); v != start {
 				t.Fatalf("verdict %v", v)
 			}
@@ -70,7 +70,7 @@ func TestTakenAgainBeforeItsStepIsOver(t *testing.T) {
 			j.Attempts = 1
 			s.free(j)
 			commit := func() bool {
-				c, err := s.process.Commit(ctx, []queue.Step{{Kind: queue.Delay, Event: &j.Taken}})
+				c, err := s.process.Commit(ctx, []queue.Step{{Kind: queue.StepReschedule, Event: &j.LeasedEvent}})
 				if err != nil {
 					t.Fatal(err)
 				}

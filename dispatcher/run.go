@@ -27,7 +27,7 @@ func (s *session) run(ctx context.Context, j *job) {
 		}
 		if !w.Active {
 			s.d.health.skipped(j)
-			s.finish(j, queue.Step{Kind: queue.Skip}, outcomeSkipped)
+			s.finish(j, queue.Step{Kind: queue.StepSkip}, outcomeSkipped)
 			return
 		}
 		if j.body == nil {
@@ -43,17 +43,17 @@ func (s *session) run(ctx context.Context, j *job) {
 			s.abandon(j)
 			return
 		case r.Acknowledged:
-			s.finish(j, queue.Step{Kind: queue.Deliver, Delivery: delivery}, outcomeDelivered)
+			s.finish(j, queue.Step{Kind: queue.StepDeliver, Delivery: delivery}, outcomeDelivered)
 			return
 		case r.Blocked:
 			j.LastError = delivery.Error
-			s.finish(j, queue.Step{Kind: queue.Bury, Reason: queue.ReasonBlocked, Delivery: delivery}, outcomeDead)
+			s.finish(j, queue.Step{Kind: queue.StepDeadLetter, Reason: queue.ReasonBlocked, Delivery: delivery}, outcomeDead)
 			return
 		}
 		j.Attempts++
 		j.LastStatus, j.LastError = r.Status, delivery.Error
 		if j.Attempts > len(s.d.options.RetryBackoff) {
-			s.finish(j, queue.Step{Kind: queue.Bury, Reason: queue.ReasonRetriesExhausted, Delivery: delivery}, outcomeDead)
+			s.finish(j, queue.Step{Kind: queue.StepDeadLetter, Reason: queue.ReasonRetriesExhausted, Delivery: delivery}, outcomeDead)
 			return
 		}
 		delay := s.d.options.RetryBackoff[j.Attempts-1]
@@ -112,7 +112,7 @@ func (s *session) attempt(ctx context.Context, j *job, w config.Webhook) (attemp
 	s.board.begin(j, hostOf(w.URL))
 	r := s.d.sender.Send(ctx, attempt.Request{
 		Webhook: w, Event: j.Event, ID: j.ID, Body: j.body,
-		Fresh: j.Attempts > 0 && j.Attempts <= len(backoff) && backoff[j.Attempts-1] == 0,
+		NoReuse: j.Attempts > 0 && j.Attempts <= len(backoff) && backoff[j.Attempts-1] == 0,
 	})
 	if r.Cancelled {
 		s.ended(j, false, false)
@@ -144,7 +144,7 @@ func (s *session) ended(j *job, acknowledged, connectFailed bool) standing {
 
 // finish frees the slot and commits the event's last step.
 func (s *session) finish(j *job, step queue.Step, outcome string) {
-	step.Event, j.body, j.Payload = &j.Taken, nil, nil
+	step.Event, j.body, j.Payload = &j.LeasedEvent, nil, nil
 	s.free(j)
 	if outcome == outcomeDead {
 		s.d.health.dead(j, step.Reason)
@@ -158,13 +158,13 @@ func (s *session) finish(j *job, step queue.Step, outcome string) {
 }
 
 func (s *session) bury(j *job, reason string) {
-	s.finish(j, queue.Step{Kind: queue.Bury, Reason: reason}, outcomeDead)
+	s.finish(j, queue.Step{Kind: queue.StepDeadLetter, Reason: reason}, outcomeDead)
 }
 
 // later frees the slot and makes the event due after delay.
 func (s *session) later(j *job, delay time.Duration, d *queue.Delivery) {
 	s.free(j)
-	s.committer.submit(queue.Step{Kind: queue.Delay, Event: &j.Taken, Delay: delay, Delivery: d}, func(bool) {
+	s.committer.submit(queue.Step{Kind: queue.StepReschedule, Event: &j.LeasedEvent, Delay: delay, Delivery: d}, func(bool) {
 		s.drop(j)
 		s.dueIn(delay)
 	})
@@ -173,7 +173,7 @@ func (s *session) later(j *job, delay time.Duration, d *queue.Delivery) {
 // record commits a failed attempt and waits for it. It reports whether the event is still ours.
 func (s *session) record(ctx context.Context, j *job, d *queue.Delivery) bool {
 	recorded := make(chan bool, 1)
-	s.committer.submit(queue.Step{Kind: queue.Record, Event: &j.Taken, Delivery: d}, func(held bool) { recorded <- held })
+	s.committer.submit(queue.Step{Kind: queue.StepRecordFailure, Event: &j.LeasedEvent, Delivery: d}, func(held bool) { recorded <- held })
 	select {
 	case held := <-recorded:
 		return held

@@ -143,9 +143,9 @@ func (s *session) register(ctx context.Context, stop <-chan struct{}) bool {
 		call, cancel := context.WithTimeout(ctx, 2*time.Second)
 		l, err := s.process.Register(call)
 		cancel()
-		s.d.health.store(err, l.Marked)
+		s.d.health.store(err, l.Initialized)
 		if err == nil {
-			s.gate.renew(asked, l.Marked)
+			s.gate.renew(asked, l.Initialized)
 			return true
 		}
 		t := time.NewTimer(pause)
@@ -178,23 +178,23 @@ func (s *session) beat(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, queue.ErrGone) {
+		if errors.Is(err, queue.ErrFenced) {
 			s.d.health.takenOver()
 			s.gone()
 			return
 		}
-		s.d.health.store(err, l.Marked)
+		s.d.health.store(err, l.Initialized)
 		if err != nil {
 			s.dirty.Store(true)
 			clear(lapsed)
 			continue
 		}
-		s.gate.renew(asked, l.Marked)
-		if age(asked, last) > longestBeat || !l.Marked {
+		s.gate.renew(asked, l.Initialized)
+		if age(asked, last) > longestBeat || !l.Initialized {
 			clear(lapsed)
 		}
 		last = asked
-		if strays++; l.Held <= s.board.size() {
+		if strays++; l.Events <= s.board.size() {
 			strays = 0
 		} else if strays >= 5 {
 			s.dirty.Store(true)
@@ -206,7 +206,7 @@ func (s *session) beat(ctx context.Context) {
 // takeOver takes the work of processes whose lease was seen lapsed for long enough.
 func (s *session) takeOver(ctx context.Context, now time.Time, l queue.Lease, lapsed map[string]time.Time) {
 	seen := map[string]bool{}
-	for _, victim := range l.Lapsed {
+	for _, victim := range l.Expired {
 		seen[victim] = true
 		since, ok := lapsed[victim]
 		if !ok {
@@ -216,7 +216,7 @@ func (s *session) takeOver(ctx context.Context, now time.Time, l queue.Lease, la
 		if now.Sub(since) < lapsedFor || s.draining() {
 			continue
 		}
-		moved, given, err := s.process.TakeOver(ctx, victim)
+		moved, given, err := s.process.Recover(ctx, victim)
 		s.d.metrics.recovered.Add(float64(moved))
 		for _, event := range given {
 			s.d.metrics.of(event).outcomes[outcomeDead].Inc()
@@ -262,7 +262,7 @@ func (s *session) handOver(ctx context.Context) {
 		entries[i] = j.Entry
 	}
 	for {
-		err := s.process.Give(ctx, entries)
+		err := s.process.Requeue(ctx, entries)
 		if err == nil {
 			for _, j := range jobs {
 				s.drop(j)
@@ -270,7 +270,7 @@ func (s *session) handOver(ctx context.Context) {
 			jobs, entries = nil, nil
 			err = s.giveRetaken(ctx)
 		}
-		if err == nil && len(s.retaken) == 0 || errors.Is(err, queue.ErrGone) {
+		if err == nil && len(s.retaken) == 0 || errors.Is(err, queue.ErrFenced) {
 			return
 		}
 		if !sleep(ctx, 100*time.Millisecond) {
@@ -285,7 +285,7 @@ func (s *session) release() error {
 	defer cancel()
 	for {
 		err := s.process.Release(ctx)
-		if err == nil || errors.Is(err, queue.ErrGone) {
+		if err == nil || errors.Is(err, queue.ErrFenced) {
 			return nil
 		}
 		if !sleep(ctx, 100*time.Millisecond) {

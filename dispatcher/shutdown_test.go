@@ -49,7 +49,7 @@ func TestShutdownHandsOverWhatItTakes(t *testing.T) {
 func TestClosedBoardKeepsNothingBack(t *testing.T) {
 	b := newBoard(Defaults())
 	b.close()
-	j := &job{Taken: queue.Taken{Entry: "1-0", OrgID: "a"}}
+	j := &job{LeasedEvent: queue.LeasedEvent{Entry: "1-0", OrgID: "a"}}
 	if v, _ := b.admit(j); v != wait {
 		t.Errorf("verdict %v", v)
 	}

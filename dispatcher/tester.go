@@ -66,7 +66,7 @@ func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error
 	began := time.Now()
 	id := "test-" + t.queue.NewProcess().Name()
 	body := payload.Sample(event, org)
-	r := t.sender.Send(ctx, attempt.Request{Webhook: w, Event: event, ID: id, Body: body, Fresh: true, Trace: true})
+	r := t.sender.Send(ctx, attempt.Request{Webhook: w, Event: event, ID: id, Body: body, NoReuse: true, Trace: true})
 	if r.Cancelled {
 		return TestResult{}, context.Cause(ctx)
 	}

@@ -30,7 +30,7 @@ type Services struct {
 type Queue interface {
 	Publish(ctx context.Context, e queue.Event) (id string, err error)
 	DeadLetters(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.DeadLetter], error)
-	Replay(ctx context.Context, r queue.Replay) (queue.Replayed, error)
+	Replay(ctx context.Context, r queue.Replay) (queue.ReplayResult, error)
 	Deliveries(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.Delivery], error)
 }
 

@@ -188,14 +188,14 @@ func (e *env) bury(org, id, reason string) {
 	p := e.queue.NewProcess()
 	_, err = p.Register(ctx)
 	e.must(err)
-	batch, err := p.Take(ctx, 10, 1<<20)
+	batch, err := p.Dequeue(ctx, 10, 1<<20)
 	e.must(err)
 	if len(batch.Events) != 1 {
 		e.t.Fatalf("took %d events", len(batch.Events))
 	}
 	taken := &batch.Events[0]
 	taken.Attempts, taken.LastStatus, taken.LastError = 4, 500, "the endpoint answered 500"
-	done, err := p.Commit(ctx, []queue.Step{{Kind: queue.Bury, Event: taken, Reason: reason}})
+	done, err := p.Commit(ctx, []queue.Step{{Kind: queue.StepDeadLetter, Event: taken, Reason: reason}})
 	e.must(err)
 	if !done.Done[0] {
 		e.t.Fatal("the event was not buried")

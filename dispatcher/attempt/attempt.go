@@ -37,7 +37,7 @@ type Request struct {
 	Event   string
 	ID      string // the event's id, the same for every attempt: it becomes Webhook-Id
 	Body    []byte // the public payload, not empty. It may still be read after Send returned (a receiver may answer early): never reuse its memory
-	Fresh   bool   // do not use a kept connection: the one that just failed may have been stale
+	NoReuse bool   // do not use a kept connection: the one that just failed may have been stale
 	Trace   bool   // fill Result.Trace, for people
 }
 

@@ -25,7 +25,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		t.Errorf("%d connections for kept ones", n)
 	}
 	fresh := to(recv.URL(), "")
-	fresh.Fresh = true
+	fresh.NoReuse = true
 	for range 3 {
 		send(t, s, fresh)
 	}

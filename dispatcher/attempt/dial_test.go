@@ -139,7 +139,7 @@ func TestRebinding(t *testing.T) {
 	n := &network{names: map[string][][]string{"hooks.example.com": {{"93.184.216.34"}, {"127.0.0.1"}}}, target: plain.Addr()}
 	s := newSender(t, nil, func(o *Options) { o.Policy = &address.Policy{AllowHTTP: true} }, n.options)
 	r := to("http://hooks.example.com", "")
-	r.Fresh = true
+	r.NoReuse = true
 	if got := send(t, s, r); !got.Acknowledged {
 		t.Fatalf("%+v", got)
 	}

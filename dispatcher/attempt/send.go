@@ -74,7 +74,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 	req := s.request(httptrace.WithClientTrace(own, hooks), r, t, f) //nolint:contextcheck // the attempt's own context, as said above
 	f.note(func(t *Trace) { t.Sent = req.Header.Clone() })
 	transport := s.kept
-	if r.Fresh {
+	if r.NoReuse {
 		transport = s.fresh
 	}
 	answer, err := transport.RoundTrip(req)

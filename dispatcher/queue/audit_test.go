@@ -21,13 +21,13 @@ func TestGroupSetAhead(t *testing.T) {
 	if b := e.take(p, 10); len(b.Events) != 0 {
 		t.Fatalf("took %d from beyond the end", len(b.Events))
 	}
-	if a := must[Audited](t)(e.q.Audit(t.Context())); !a.Anew || a.Strangers != 0 {
+	if a := must[AuditResult](t)(e.q.Audit(t.Context())); !a.GroupRecreated || a.ForeignReads != 0 {
 		t.Errorf("%+v", a)
 	}
 	if b := e.take(p, 10); len(b.Events) != 2 || b.Events[0].ID != "b" || b.Events[1].ID != "c" {
 		t.Errorf("took %+v", b.Events)
 	}
-	if a := must[Audited](t)(e.q.Audit(t.Context())); a.Anew {
+	if a := must[AuditResult](t)(e.q.Audit(t.Context())); a.GroupRecreated {
 		t.Errorf("%+v", a)
 	}
 	e.books(Books{Published: 3, Waiting: 3})
@@ -46,8 +46,8 @@ func TestAuditTellsWhatItFinishes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := Audited{Strangers: 3, Done: []Outcome{{Event: "note.finalized"}, {Event: "e", Dead: true}}}
-		if d := cmp.Diff(want, must[Audited](t)(e.q.Audit(t.Context()))); d != "" {
+		want := AuditResult{ForeignReads: 3, Rejected: []RejectedEvent{{Event: "note.finalized"}, {Event: "e", Dead: true}}}
+		if d := cmp.Diff(want, must[AuditResult](t)(e.q.Audit(t.Context()))); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
 		e.stand(stand{Held: 1, Retry: 1})

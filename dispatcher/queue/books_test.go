@@ -20,7 +20,7 @@ func TestBooks(t *testing.T) {
 	e.books(Books{Published: 2, Waiting: 2})
 	p := e.process()
 	b := e.take(p, 1)
-	e.commit(p, Step{Kind: Deliver, Event: &b.Events[0]})
+	e.commit(p, Step{Kind: StepDeliver, Event: &b.Events[0]})
 	e.books(Books{Published: 2, Delivered: 1, Waiting: 1})
 	e.do("xtrim", "tenzo:events", "maxlen", "0")
 	e.books(Books{Published: 2, Delivered: 1, Difference: 1})
@@ -72,7 +72,7 @@ func TestStreamAnewBeforeAnythingWasRemoved(t *testing.T) {
 	p := e.process()
 	b := e.take(p, 10)
 	for i := range b.Events {
-		e.commit(p, Step{Kind: Deliver, Event: &b.Events[i]})
+		e.commit(p, Step{Kind: StepDeliver, Event: &b.Events[i]})
 		e.books(Books{Published: 9, Delivered: int64(i + 1), Waiting: int64(4 - i), Difference: 4})
 	}
 	e.publish("org", "", `{}`)
@@ -97,7 +97,7 @@ func TestRemovedInFlight(t *testing.T) {
 					t.Errorf("%d, %v", off, err)
 				}
 			}
-			e.commit(p, Step{Kind: Deliver, Event: &b.Events[0]}, Step{Kind: Skip, Event: &b.Events[1]}, Step{Kind: Deliver, Event: &b.Events[2]})
+			e.commit(p, Step{Kind: StepDeliver, Event: &b.Events[0]}, Step{Kind: StepSkip, Event: &b.Events[1]}, Step{Kind: StepDeliver, Event: &b.Events[2]})
 			e.stand(stand{})
 			e.books(want)
 		})

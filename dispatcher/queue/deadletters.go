@@ -13,7 +13,7 @@ import (
 )
 
 // Reasons for which a dispatcher gives an event up, beside those of package payload (specification.md, section 7). Two more only the scripts know:
-// invalid_event, where a stream field is missing or ill-formed (lua/lib.lua), and crashed (lua/takeover.lua).
+// invalid_event, where a stream field is missing or ill-formed (lua/lib.lua), and crashed (lua/recover.lua).
 const (
 	ReasonRetriesExhausted = "retries_exhausted"
 	ReasonBlocked          = "blocked"

@@ -36,16 +36,16 @@ func TestStepsOnLargeDeadEventsAreShort(t *testing.T) {
 			t.Errorf("one step moves %v", moved)
 		}
 		e.books(Books{Published: 11, Replayed: 2, Dead: 11, Waiting: 2})
-		trim := must[Trimmed](t)(New(e.store, Options{DeadLimit: 3}).Trim(t.Context()))
-		if trim.Dropped != 2 || trim.Next != 0 {
+		trim := must[TrimResult](t)(New(e.store, Options{DeadLimit: 3}).Trim(t.Context()))
+		if trim.OverLimit != 2 || trim.Next != 0 {
 			t.Errorf("one step drops %+v", trim)
 		}
 		// A whole replay takes as many steps as it needs: first it is refused, then all are moved.
-		if got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{Org: "a"})); got.Replayed != 0 || len(got.Refused) != 7 || got.Refused[6].ID != "e10" {
+		if got := must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{Org: "a"})); got.Replayed != 0 || len(got.Refused) != 7 || got.Refused[6].ID != "e10" {
 			t.Errorf("%+v", got)
 		}
 		e.activate("a")
-		if got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{Org: "a"})); got.Replayed != 7 || len(got.Refused) != 0 {
+		if got := must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{Org: "a"})); got.Replayed != 7 || len(got.Refused) != 0 {
 			t.Errorf("%+v", got)
 		}
 		e.books(Books{Published: 11, Replayed: 9, Dead: 11, Waiting: 9})
@@ -62,7 +62,7 @@ func TestTrimReadsWhatGoes(t *testing.T) {
 	}
 	for _, c := range []struct{ limit, want int }{{5, 1}, {3, 3}, {3, 1}} {
 		got := 0
-		for _, command := range r.Monitor(func() { must[Trimmed](t)(New(e.store, Options{DeadLimit: c.limit}).Trim(t.Context())) }) {
+		for _, command := range r.Monitor(func() { must[TrimResult](t)(New(e.store, Options{DeadLimit: c.limit}).Trim(t.Context())) }) {
 			if strings.Contains(command, `"XRANGE"`) {
 				got++
 				if !strings.HasSuffix(command, `"COUNT" "1"`) {
@@ -99,21 +99,21 @@ func TestStepsThatTakeLargeEventsAreShort(t *testing.T) {
 		if len(entries) != 2*fit {
 			t.Fatalf("took %d", len(entries))
 		}
-		if err := p.Give(t.Context(), entries); err != nil {
+		if err := p.Requeue(t.Context(), entries); err != nil {
 			t.Fatal(err)
 		}
 		wait("a")
-		b := must[Batch](t)(p.Due(t.Context(), 256, 64<<20))
-		if n := parked("a"); len(b.Events) != 0 || n == 0 || n > fit+1 || b.Next != 0 {
-			t.Errorf("one step parks %d of those due, the next is due in %s", n, b.Next)
+		b := must[Batch](t)(p.DequeueDue(t.Context(), 256, 64<<20))
+		if n := parked("a"); len(b.Events) != 0 || n == 0 || n > fit+1 || b.NextDue != 0 {
+			t.Errorf("one step parks %d of those due, the next is due in %s", n, b.NextDue)
 		}
 		for i := range 2 * fit {
 			e.publish("b", fmt.Sprint("e", i), large)
 		}
 		wait("b")
 		b = e.take(p, 256)
-		if n := parked("b"); len(b.Events) != 0 || n == 0 || n > fit || b.End {
-			t.Errorf("one step parks %d, the end %v", n, b.End)
+		if n := parked("b"); len(b.Events) != 0 || n == 0 || n > fit || b.AtEnd {
+			t.Errorf("one step parks %d, the end %v", n, b.AtEnd)
 		}
 	})
 }

@@ -25,7 +25,7 @@ type idRange struct {
 
 // findByID finds the dead events with the given ids, through the index by id: maxReplay of them at most, the oldest of each id first.
 // It returns how many there are beyond.
-func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found []letter, refused []Refused, remaining int, err error) {
+func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found []letter, refused []Refusal, remaining int, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	index := q.names.DeadByID()
@@ -38,7 +38,7 @@ func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found [
 		}
 		seen[id] = true
 		if !config.ValidID(id) {
-			refused = append(refused, Refused{ID: id, Reason: RefusedNotFound})
+			refused = append(refused, Refusal{ID: id, Reason: RefusedNotFound})
 			continue
 		}
 		r := &idRange{id: id, low: "[" + id + "/", high: "(" + id + "0"} // 0 comes after /
@@ -62,9 +62,9 @@ func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found [
 		first, last := lettersAt(r.first.Val()), lettersAt(r.last.Val())
 		switch {
 		case len(first) == 0 || len(last) == 0:
-			refused = append(refused, Refused{ID: r.id, OrgID: org, Reason: RefusedNotFound})
+			refused = append(refused, Refusal{ID: r.id, OrgID: org, Reason: RefusedNotFound})
 		case first[0].org != last[0].org: // the index is sorted by organization
-			refused = append(refused, Refused{ID: r.id, Reason: RefusedAmbiguous})
+			refused = append(refused, Refusal{ID: r.id, Reason: RefusedAmbiguous})
 		case room == 0:
 			remaining += n
 		default:
@@ -147,7 +147,7 @@ func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []letter, next s
 }
 
 // split tells the dead events whose organization has an active webhook now from those that are refused.
-func (q *Queue) split(ctx context.Context, all []letter) (active []letter, refused []Refused, err error) {
+func (q *Queue) split(ctx context.Context, all []letter) (active []letter, refused []Refusal, err error) {
 	var keys []string
 	at := map[string]int{}
 	for _, l := range all {
@@ -176,7 +176,7 @@ func (q *Queue) split(ctx context.Context, all []letter) (active []letter, refus
 		case hashes[at[l.org]].Fields[store.WebhookActive] == "1":
 			active = append(active, l)
 		case l.id != "":
-			refused = append(refused, Refused{ID: l.id, OrgID: l.org, Reason: RefusedInactive})
+			refused = append(refused, Refusal{ID: l.id, OrgID: l.org, Reason: RefusedInactive})
 		default:
 			idle = append(idle, l)
 		}
@@ -188,7 +188,7 @@ func (q *Queue) split(ctx context.Context, all []letter) (active []letter, refus
 		}
 		for i, id := range ids {
 			if id := str(id); id != "" {
-				refused = append(refused, Refused{ID: id, OrgID: idle[i].org, Reason: RefusedInactive})
+				refused = append(refused, Refusal{ID: id, OrgID: idle[i].org, Reason: RefusedInactive})
 			}
 		}
 		idle = idle[len(ids):]
@@ -203,6 +203,6 @@ func (q *Queue) nameOf(ctx context.Context, letters []letter) ([]any, error) {
 	for _, l := range letters {
 		args = append(args, l.at)
 	}
-	r, err := q.run(ctx, namesScript, "", args...)
+	r, err := q.run(ctx, deadLetterIDsScript, "", args...)
 	return some(r, err, len(letters))
 }

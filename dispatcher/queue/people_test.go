@@ -23,7 +23,7 @@ func (e *env) bury(p *Process, org, id, payload string) {
 	}
 	ev := b.Events[0]
 	ev.Attempts, ev.LastStatus, ev.LastError = 4, 500, "answered 500"
-	if !e.commit(p, Step{Kind: Bury, Event: &ev, Reason: ReasonRetriesExhausted})[0] {
+	if !e.commit(p, Step{Kind: StepDeadLetter, Event: &ev, Reason: ReasonRetriesExhausted})[0] {
 		e.t.Fatal("not buried")
 	}
 }
@@ -123,8 +123,8 @@ func TestTrim(t *testing.T) {
 		for i := range 50 {
 			e.bury(p, fmt.Sprint("org", i%3), fmt.Sprint("e", i), `{}`)
 		}
-		got := must[Trimmed](t)(New(e.store, Options{DeadLimit: 20}).Trim(t.Context()))
-		if month := 30 * 24 * time.Hour; got.Expired != 0 || got.Dropped != 30 || got.Next < month-time.Minute || got.Next > month {
+		got := must[TrimResult](t)(New(e.store, Options{DeadLimit: 20}).Trim(t.Context()))
+		if month := 30 * 24 * time.Hour; got.Expired != 0 || got.OverLimit != 30 || got.Next < month-time.Minute || got.Next > month {
 			t.Errorf("%+v", got)
 		}
 		left := must[[]DeadLetter](t)(e.dead(""))
@@ -140,8 +140,8 @@ func TestTrim(t *testing.T) {
 		q := New(e.store, Options{DeadRetention: 50 * time.Millisecond})
 		total := 0
 		harness.Eventually(t, 10*time.Second, func() error {
-			got := must[Trimmed](t)(q.Trim(t.Context()))
-			if total += got.Expired; got.Dropped != 0 || got.Next <= 0 || got.Next > 51*time.Millisecond {
+			got := must[TrimResult](t)(q.Trim(t.Context()))
+			if total += got.Expired; got.OverLimit != 0 || got.Next <= 0 || got.Next > 51*time.Millisecond {
 				t.Fatalf("%+v after %d", got, total)
 			}
 			if total != 20 {

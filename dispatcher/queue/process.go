@@ -43,15 +43,15 @@ func (p *Process) Name() string { return p.name }
 
 // Lease is what a renewal tells.
 type Lease struct {
-	Held   int      // events that Redis says are this process's
-	Marked bool     // whether the schema marker is there
-	Lapsed []string // other registered processes without a lease
+	Events      int      // events that Redis says are this process's
+	Initialized bool     // whether the schema marker is there
+	Expired     []string // other registered processes without a lease
 }
 
 // Register makes the process known and takes its lease.
 func (p *Process) Register(ctx context.Context) (Lease, error) { return p.renew(ctx, "1") }
 
-// Renew keeps the lease. ErrGone: the work was taken over.
+// Renew keeps the lease. ErrFenced: the work was taken over.
 func (p *Process) Renew(ctx context.Context) (Lease, error) { return p.renew(ctx, "") }
 
 func (p *Process) renew(ctx context.Context, register string) (Lease, error) {
@@ -60,16 +60,16 @@ func (p *Process) renew(ctx context.Context, register string) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	l := Lease{Held: int(num(m[0])), Marked: str(m[1]) == "1", Lapsed: strs(m[2])}
+	l := Lease{Events: int(num(m[0])), Initialized: str(m[1]) == "1", Expired: strs(m[2])}
 	if p.q.store.Cluster() {
 		err := p.q.store.Initialized(ctx)
-		l.Marked = err == nil
+		l.Initialized = err == nil
 	}
 	return l, nil
 }
 
-// Taken is an event that a process holds.
-type Taken struct {
+// LeasedEvent is an event that a process holds.
+type LeasedEvent struct {
 	Entry       string // its stream id
 	Event       string
 	OrgID       string
@@ -84,17 +84,17 @@ type Taken struct {
 	LastError   string
 }
 
-// Outcome is an event that was finished without having been held.
-type Outcome struct {
+// RejectedEvent is an event that was finished without having been held.
+type RejectedEvent struct {
 	Event string
 	Dead  bool // else it was a duplicate
 }
 
 // outcomes reads what scripts return of them.
-func outcomes(v any) (all []Outcome) {
+func outcomes(v any) (all []RejectedEvent) {
 	for _, d := range list(v) {
 		if o := strs(d); len(o) == 2 {
-			all = append(all, Outcome{Event: o[1], Dead: o[0] == "dead"})
+			all = append(all, RejectedEvent{Event: o[1], Dead: o[0] == "dead"})
 		}
 	}
 	return all
@@ -102,45 +102,45 @@ func outcomes(v any) (all []Outcome) {
 
 // Batch is what a taking step brought.
 type Batch struct {
-	Events []Taken
-	Parked []string // organizations of which events were parked right away
-	Done   []Outcome
-	Cursor string        // Take: where the stream was read to
-	End    bool          // Take: there was no more
-	Next   time.Duration // Due: until the next retry is due; negative where there is none
-	Left   []int         // Unpark: how many each organization has left
+	Events    []LeasedEvent
+	Parked    []string // organizations of which events were parked right away
+	Rejected  []RejectedEvent
+	Cursor    string        // Take: where the stream was read to
+	AtEnd     bool          // Take: there was no more
+	NextDue   time.Duration // Due: until the next retry is due; negative where there is none
+	Remaining []int         // Unpark: how many each organization has left
 }
 
 // Take reads new events: n at most, and no more than budget bytes of payload.
-func (p *Process) Take(ctx context.Context, n int, budget int64) (Batch, error) {
-	r, err := p.q.run(ctx, takeScript, p.name, min(n, stepLimit), budget, p.q.options.MaxPayload, replyBytes)
+func (p *Process) Dequeue(ctx context.Context, n int, budget int64) (Batch, error) {
+	r, err := p.q.run(ctx, dequeueScript, p.name, min(n, stepLimit), budget, p.q.options.MaxPayload, replyBytes)
 	m, err := state(r, err, 5)
 	if err != nil {
 		return Batch{}, err
 	}
-	b := Batch{Events: p.q.taken(m[0]), Parked: strs(m[1]), Cursor: str(m[3]), End: str(m[4]) == "1"}
-	b.Done = outcomes(m[2])
+	b := Batch{Events: p.q.taken(m[0]), Parked: strs(m[1]), Cursor: str(m[3]), AtEnd: str(m[4]) == "1"}
+	b.Rejected = outcomes(m[2])
 	return b, nil
 }
 
 // Due takes events whose retry is due.
-func (p *Process) Due(ctx context.Context, n int, budget int64) (Batch, error) {
-	r, err := p.q.run(ctx, dueScript, p.name, min(n, stepLimit), min(budget, replyBytes+int64(p.q.options.MaxPayload)), p.q.options.MaxPayload)
+func (p *Process) DequeueDue(ctx context.Context, n int, budget int64) (Batch, error) {
+	r, err := p.q.run(ctx, dequeueDueScript, p.name, min(n, stepLimit), min(budget, replyBytes+int64(p.q.options.MaxPayload)), p.q.options.MaxPayload)
 	m, err := state(r, err, 3)
 	if err != nil {
 		return Batch{}, err
 	}
-	return Batch{Events: p.q.taken(m[0]), Parked: strs(m[1]), Next: time.Duration(num(m[2])) * time.Millisecond}, nil
+	return Batch{Events: p.q.taken(m[0]), Parked: strs(m[1]), NextDue: time.Duration(num(m[2])) * time.Millisecond}, nil
 }
 
-// Room is how many parked events of an organization there is room for.
-type Room struct {
+// Capacity is how many parked events of an organization there is room for.
+type Capacity struct {
 	OrgID string
 	N     int
 }
 
 // Unpark takes parked events of organizations whose endpoint has room, oldest first.
-func (p *Process) Unpark(ctx context.Context, rooms []Room, budget int64) (Batch, error) {
+func (p *Process) Unpark(ctx context.Context, rooms []Capacity, budget int64) (Batch, error) {
 	args := []any{min(budget, replyBytes+int64(p.q.options.MaxPayload)), p.q.options.MaxPayload}
 	for _, r := range rooms {
 		args = append(args, r.OrgID, r.N)
@@ -152,21 +152,21 @@ func (p *Process) Unpark(ctx context.Context, rooms []Room, budget int64) (Batch
 	}
 	b := Batch{Events: p.q.taken(m[0])}
 	for _, l := range list(m[1]) {
-		b.Left = append(b.Left, int(num(l)))
+		b.Remaining = append(b.Remaining, int(num(l)))
 	}
 	return b, nil
 }
 
 // taken reads what view of lua/lib.lua returns.
-func (q *Queue) taken(v any) []Taken {
+func (q *Queue) taken(v any) []LeasedEvent {
 	l := list(v)
-	out := make([]Taken, 0, len(l))
+	out := make([]LeasedEvent, 0, len(l))
 	for _, e := range l {
 		f := strs(e)
 		if len(f) != 6 && len(f) != 11 {
 			continue
 		}
-		t := Taken{Entry: f[0], Event: f[1], OrgID: f[2], ID: f[3], Explicit: f[3] != "", Size: len(f[4]), FirstSeen: time.UnixMilli(integer(f[5]))}
+		t := LeasedEvent{Entry: f[0], Event: f[1], OrgID: f[2], ID: f[3], Explicit: f[3] != "", Size: len(f[4]), FirstSeen: time.UnixMilli(integer(f[5]))}
 		if !t.Explicit {
 			t.ID = t.Entry
 		}
@@ -192,8 +192,8 @@ func (q *Queue) taken(v any) []Taken {
 }
 
 // Held lists the entries that Redis says this process holds.
-func (p *Process) Held(ctx context.Context) ([]string, error) {
-	r, err := p.q.run(ctx, strayScript, p.name)
+func (p *Process) Leased(ctx context.Context) ([]string, error) {
+	r, err := p.q.run(ctx, leasedScript, p.name)
 	m, err := state(r, err, 1)
 	if err != nil {
 		return nil, err
@@ -202,14 +202,14 @@ func (p *Process) Held(ctx context.Context) ([]string, error) {
 }
 
 // Give makes held events due at once, nothing charged.
-func (p *Process) Give(ctx context.Context, entries []string) error {
+func (p *Process) Requeue(ctx context.Context, entries []string) error {
 	for len(entries) > 0 {
 		n := min(len(entries), stepLimit)
 		args := make([]any, n)
 		for i, e := range entries[:n] {
 			args[i] = e
 		}
-		r, err := p.q.run(ctx, giveScript, p.name, args...)
+		r, err := p.q.run(ctx, requeueScript, p.name, args...)
 		if _, err = state(r, err, 1); err != nil {
 			return err
 		}
@@ -232,11 +232,11 @@ func (p *Process) Release(ctx context.Context) error {
 	}
 }
 
-// TakeOver makes what a dead process held due at once. It does nothing where that process has a lease. It returns how many events
+// Recover makes what a dead process held due at once. It does nothing where that process has a lease. It returns how many events
 // moved, and the names of those that were given up because too many of their holders died.
-func (p *Process) TakeOver(ctx context.Context, victim string) (moved int, givenUp []string, err error) {
+func (p *Process) Recover(ctx context.Context, victim string) (moved int, givenUp []string, err error) {
 	for {
-		r, err := p.q.run(ctx, takeoverScript, p.name, victim, 500, maxCrashes)
+		r, err := p.q.run(ctx, recoverScript, p.name, victim, 500, maxCrashes)
 		m, err := state(r, err, 3)
 		if err != nil {
 			return moved, givenUp, err
@@ -249,26 +249,26 @@ func (p *Process) TakeOver(ctx context.Context, victim string) (moved int, given
 	}
 }
 
-// Audited is what an audit found.
-type Audited struct {
-	Strangers int       // entries that others read in our group
-	Done      []Outcome // those of them that were finished at once
-	Anew      bool      // entries stood nowhere: the group was made anew
+// AuditResult is what an audit found.
+type AuditResult struct {
+	ForeignReads   int             // entries that others read in our group
+	Rejected       []RejectedEvent // those of them that were finished at once
+	GroupRecreated bool            // entries stood nowhere: the group was made anew
 }
 
 // Audit finds what only a stranger's hand can cause, and puts it right: entries that others read in our group, and entries that stand
 // nowhere.
-func (q *Queue) Audit(ctx context.Context) (Audited, error) {
+func (q *Queue) Audit(ctx context.Context) (AuditResult, error) {
 	r, err := q.run(ctx, auditScript, "", 100)
 	m, err := state(r, err, 3)
 	if err != nil {
-		return Audited{}, err
+		return AuditResult{}, err
 	}
-	return Audited{Strangers: int(num(m[0])), Anew: str(m[1]) == "1", Done: outcomes(m[2])}, nil
+	return AuditResult{ForeignReads: int(num(m[0])), GroupRecreated: str(m[1]) == "1", Rejected: outcomes(m[2])}, nil
 }
 
 // Listen waits until the stream holds an entry beyond cursor, at most for about a second.
-func (p *Process) Listen(ctx context.Context, cursor string) error {
+func (p *Process) WaitForEvents(ctx context.Context, cursor string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
 	defer cancel()
 	_, err := p.q.store.Blocking().XRead(ctx, &redis.XReadArgs{

@@ -87,12 +87,12 @@ func (e *env) process() *Process {
 
 func (e *env) take(p *Process, n int) Batch {
 	e.t.Helper()
-	return must[Batch](e.t)(p.Take(e.t.Context(), n, 64<<20))
+	return must[Batch](e.t)(p.Dequeue(e.t.Context(), n, 64<<20))
 }
 
 func (e *env) commit(p *Process, steps ...Step) []bool {
 	e.t.Helper()
-	return must[Committed](e.t)(p.Commit(e.t.Context(), steps)).Done
+	return must[CommitResult](e.t)(p.Commit(e.t.Context(), steps)).Done
 }
 
 // books checks the books, which must balance besides.
@@ -114,8 +114,8 @@ func TestFromPublishedToDelivered(t *testing.T) {
 		}
 		p := e.process()
 		b := e.take(p, 256)
-		if len(b.Events) != 40 || !b.End {
-			t.Fatalf("took %d, end %v", len(b.Events), b.End)
+		if len(b.Events) != 40 || !b.AtEnd {
+			t.Fatalf("took %d, end %v", len(b.Events), b.AtEnd)
 		}
 		first := b.Events[0]
 		if first.ID != "id-0" || string(first.Payload) != `{"a":1}` || first.OrgID != "org" || first.Event != "note.finalized" || !first.Explicit {
@@ -127,7 +127,7 @@ func TestFromPublishedToDelivered(t *testing.T) {
 		e.books(Books{Published: 40, Waiting: 40})
 		var steps []Step
 		for i := range b.Events {
-			steps = append(steps, Step{Kind: Deliver, Event: &b.Events[i], Delivery: &Delivery{ID: b.Events[i].ID, Event: "note.finalized", Attempt: 1, Status: 200, At: time.Now()}})
+			steps = append(steps, Step{Kind: StepDeliver, Event: &b.Events[i], Delivery: &Delivery{ID: b.Events[i].ID, Event: "note.finalized", Attempt: 1, Status: 200, At: time.Now()}})
 		}
 		for i, done := range e.commit(p, steps...) {
 			if !done {
@@ -141,7 +141,7 @@ func TestFromPublishedToDelivered(t *testing.T) {
 		}
 		e.books(Books{Published: 40, Delivered: 40})
 		e.publish("org", "id-3", `{}`)
-		if b := e.take(p, 256); len(b.Events) != 0 || len(b.Done) != 1 || b.Done[0].Dead {
+		if b := e.take(p, 256); len(b.Events) != 0 || len(b.Rejected) != 1 || b.Rejected[0].Dead {
 			t.Errorf("a duplicate was taken: %+v", b)
 		}
 		e.books(Books{Published: 41, Delivered: 40, Duplicate: 1})

@@ -55,30 +55,30 @@ const (
 )
 
 // Refused is one event that a replay left alone.
-type Refused struct {
+type Refusal struct {
 	ID     string
 	OrgID  string // empty where unknown
 	Reason string
 }
 
 // Replayed is how a replay went.
-type Replayed struct {
+type ReplayResult struct {
 	Replayed   int
-	Refused    []Refused
+	Refused    []Refusal
 	Remaining  int    // dead events that the same wish still finds beyond those looked at
 	NextCursor string // for the next call; empty where the end was reached
 }
 
 // Replay moves dead events back into the stream, each in one step, under the same Webhook-Id. An id that names several dead events of
 // one organization moves them all, the oldest first. Its errors are *config.Error where a rule refuses the wish.
-func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
+func (q *Queue) Replay(ctx context.Context, r Replay) (ReplayResult, error) {
 	if err := r.check(); err != nil {
-		return Replayed{}, err
+		return ReplayResult{}, err
 	}
 	if r.Limit <= 0 || r.Limit > maxReplay {
 		r.Limit = maxReplay
 	}
-	var out Replayed
+	var out ReplayResult
 	var letters []letter
 	var err error
 	if len(r.IDs) > 0 {
@@ -87,11 +87,11 @@ func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
 		letters, out.NextCursor, out.Remaining, err = q.findByOrg(ctx, r)
 	}
 	if err != nil {
-		return Replayed{}, storeError(err)
+		return ReplayResult{}, storeError(err)
 	}
 	letters, idle, err := q.split(ctx, letters)
 	if err != nil {
-		return Replayed{}, err
+		return ReplayResult{}, err
 	}
 	out.Refused = append(out.Refused, idle...)
 	for len(letters) > 0 {
@@ -103,7 +103,7 @@ func (q *Queue) Replay(ctx context.Context, r Replay) (Replayed, error) {
 			if num(m) == 1 {
 				out.Replayed++
 			} else if len(r.IDs) > 0 {
-				out.Refused = append(out.Refused, Refused{ID: letters[i].id, OrgID: r.Org, Reason: RefusedNotFound})
+				out.Refused = append(out.Refused, Refusal{ID: letters[i].id, OrgID: r.Org, Reason: RefusedNotFound})
 			}
 		}
 		letters = letters[len(moved):]

@@ -24,20 +24,20 @@ func TestReplay(t *testing.T) {
 			e.bury(p, org, org+"1", `{"n":1}`)
 		}
 		published := must[[]DeadLetter](t)(e.dead("a"))[0].PublishedAt
-		check := func(wish Replay, want Replayed) {
+		check := func(wish Replay, want ReplayResult) {
 			t.Helper()
-			got := must[Replayed](t)(e.q.Replay(t.Context(), wish))
-			if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.SortSlices(func(a, b Refused) bool { return a.ID < b.ID })); d != "" {
+			got := must[ReplayResult](t)(e.q.Replay(t.Context(), wish))
+			if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.SortSlices(func(a, b Refusal) bool { return a.ID < b.ID })); d != "" {
 				t.Errorf("%+v (-want +got):\n%s", wish, d)
 			}
 		}
-		check(Replay{IDs: []string{"nothing", "a/b", "", "both"}}, Replayed{Refused: []Refused{
+		check(Replay{IDs: []string{"nothing", "a/b", "", "both"}}, ReplayResult{Refused: []Refusal{
 			{ID: "", Reason: RefusedNotFound}, {ID: "a/b", Reason: RefusedNotFound}, {ID: "both", Reason: RefusedAmbiguous}, {ID: "nothing", Reason: RefusedNotFound},
 		}})
-		check(Replay{IDs: []string{"a1"}, Org: "b"}, Replayed{Refused: []Refused{{ID: "a1", OrgID: "b", Reason: RefusedNotFound}}})
-		check(Replay{IDs: []string{"a1", "a1"}}, Replayed{Replayed: 1})
-		check(Replay{IDs: []string{"a1"}}, Replayed{Refused: []Refused{{ID: "a1", Reason: RefusedNotFound}}})
-		check(Replay{Org: "off"}, Replayed{Refused: []Refused{{"both", "off", RefusedInactive}, {"off1", "off", RefusedInactive}}})
+		check(Replay{IDs: []string{"a1"}, Org: "b"}, ReplayResult{Refused: []Refusal{{ID: "a1", OrgID: "b", Reason: RefusedNotFound}}})
+		check(Replay{IDs: []string{"a1", "a1"}}, ReplayResult{Replayed: 1})
+		check(Replay{IDs: []string{"a1"}}, ReplayResult{Refused: []Refusal{{ID: "a1", Reason: RefusedNotFound}}})
+		check(Replay{Org: "off"}, ReplayResult{Refused: []Refusal{{"both", "off", RefusedInactive}, {"off1", "off", RefusedInactive}}})
 		e.books(Books{Published: 6, Replayed: 1, Dead: 6, Waiting: 1})
 		b := e.take(p, 10)
 		ev := b.Events[0]
@@ -45,11 +45,11 @@ func TestReplay(t *testing.T) {
 			t.Errorf("replayed %+v", ev)
 		}
 		ev.Attempts = 4
-		e.commit(p, Step{Kind: Bury, Event: &ev, Reason: ReasonRetriesExhausted})
+		e.commit(p, Step{Kind: StepDeadLetter, Event: &ev, Reason: ReasonRetriesExhausted})
 		// Everything, in steps: those of `off` are met once and left.
-		wish, total := Replay{All: true, Limit: 2}, Replayed{}
+		wish, total := Replay{All: true, Limit: 2}, ReplayResult{}
 		for range 10 {
-			got := must[Replayed](t)(e.q.Replay(t.Context(), wish))
+			got := must[ReplayResult](t)(e.q.Replay(t.Context(), wish))
 			total.Replayed += got.Replayed
 			total.Refused = append(total.Refused, got.Refused...)
 			if got.NextCursor == "" {
@@ -60,7 +60,7 @@ func TestReplay(t *testing.T) {
 			}
 			// What dies while a replay goes on is not replayed by it again.
 			for _, ev := range e.take(p, 10).Events {
-				e.commit(p, Step{Kind: Bury, Event: &ev, Reason: ReasonBlocked})
+				e.commit(p, Step{Kind: StepDeadLetter, Event: &ev, Reason: ReasonBlocked})
 			}
 			wish.Cursor = got.NextCursor
 		}
@@ -117,19 +117,19 @@ func TestReplayOfOneIDManyTimesDead(t *testing.T) {
 	}
 	e.bury(p, "b", "x", `{}`)
 	e.bury(p, "b", "y", `{}`)
-	got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}}))
+	got := must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}}))
 	if len(got.Refused) != 1 || got.Refused[0].Reason != RefusedAmbiguous || got.Replayed+got.Remaining != 0 {
 		t.Fatalf("%+v", got)
 	}
-	got = must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}, Org: "a"}))
+	got = must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}, Org: "a"}))
 	if len(got.Refused) != 0 || got.Replayed != maxReplay || got.Remaining != 30 {
 		t.Errorf("%+v", got)
 	}
-	got = must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}, Org: "a"}))
+	got = must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"x"}, Org: "a"}))
 	if len(got.Refused) != 0 || got.Replayed != 30 || got.Remaining != 0 {
 		t.Errorf("%+v", got)
 	}
-	got = must[Replayed](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"y", "x"}}))
+	got = must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{IDs: []string{"y", "x"}}))
 	if len(got.Refused) != 0 || got.Replayed != 2 || got.Remaining != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -158,7 +158,7 @@ func TestReplayThenDeleted(t *testing.T) {
 	for i := range 3 {
 		e.bury(p, "a", fmt.Sprint("e", i), `{}`)
 	}
-	if got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{All: true})); got.Replayed != 3 {
+	if got := must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{All: true})); got.Replayed != 3 {
 		t.Errorf("%+v", got)
 	}
 	e.do("del", "tenzo:events")
@@ -168,7 +168,7 @@ func TestReplayThenDeleted(t *testing.T) {
 	}
 	e.books(Books{Published: 6, Replayed: 3, Dead: 6, Difference: 3})
 	e.do("del", "tenzo:events")
-	if got := must[Replayed](t)(e.q.Replay(t.Context(), Replay{All: true})); got.Replayed != 3 {
+	if got := must[ReplayResult](t)(e.q.Replay(t.Context(), Replay{All: true})); got.Replayed != 3 {
 		t.Errorf("%+v", got)
 	}
 	e.books(Books{Published: 6, Replayed: 6, Dead: 6, Waiting: 3, Difference: 3})

@@ -19,23 +19,23 @@ var lib = mustRead("lib")
 
 // The scripts: one step each, with its invariant on top of the file.
 var (
-	takeScript     = load("take")
-	dueScript      = load("due")
-	unparkScript   = load("unpark")
-	deliverScript  = load("deliver")
-	buryScript     = load("bury")
-	failScript     = load("fail")
-	parkScript     = load("park")
-	giveScript     = load("give")
-	renewScript    = load("renew")
-	takeoverScript = load("takeover")
-	releaseScript  = load("release")
-	auditScript    = load("audit")
-	booksScript    = load("books")
-	trimScript     = load("trim")
-	replayScript   = load("replay")
-	strayScript    = load("stray")
-	namesScript    = load("names")
+	dequeueScript       = load("dequeue")
+	dequeueDueScript    = load("dequeue_due")
+	unparkScript        = load("unpark")
+	deliverScript       = load("deliver")
+	deadLetterScript    = load("dead_letter")
+	recordFailureScript = load("record_failure")
+	parkScript          = load("park")
+	requeueScript       = load("requeue")
+	renewScript         = load("renew")
+	recoverScript       = load("recover")
+	releaseScript       = load("release")
+	auditScript         = load("audit")
+	booksScript         = load("books")
+	trimScript          = load("trim")
+	replayScript        = load("replay")
+	leasedScript        = load("leased")
+	deadLetterIDsScript = load("dead_letter_ids")
 )
 
 func mustRead(name string) string {
@@ -98,12 +98,12 @@ const (
 	stateUnmarked = "unmarked"
 )
 
-// ErrGone says that this process is registered no more: its work was taken over, or Redis lost its data. Nothing that it holds in
+// ErrFenced says that this process is registered no more: its work was taken over, or Redis lost its data. Nothing that it holds in
 // memory is its own; it goes on under a new name.
-var ErrGone = errors.New("the lease was lost and the work taken over")
+var ErrFenced = errors.New("the lease was lost and the work taken over")
 
-// ErrUnmarked says that the schema marker is missing: nothing was taken.
-var ErrUnmarked = errors.New("the schema marker is missing")
+// ErrNotInitialized says that the schema marker is missing: nothing was taken.
+var ErrNotInitialized = errors.New("the schema marker is missing")
 
 // state turns the first member of a step's reply into an error and returns the others; want is how many there must be.
 func state(r []any, err error, want int) ([]any, error) {
@@ -113,9 +113,9 @@ func state(r []any, err error, want int) ([]any, error) {
 	s, _ := r[0].(string)
 	switch {
 	case s == stateGone:
-		return nil, ErrGone
+		return nil, ErrFenced
 	case s == stateUnmarked:
-		return nil, ErrUnmarked
+		return nil, ErrNotInitialized
 	case s != stateOK || len(r) != want+1:
 		return nil, fmt.Errorf("%w: state %q with %d members", errReply, s, len(r))
 	}

@@ -36,9 +36,9 @@ func TestCommitWithSomeScriptsUnknown(t *testing.T) {
 		e.do("script", "load", lib+"\n"+mustRead("deliver"))
 		logged := &Delivery{ID: "id0", Event: "note.finalized", Attempt: 1, Status: 200, At: time.Now()}
 		done := e.commit(p,
-			Step{Kind: Deliver, Event: &b.Events[0], Delivery: logged},
-			Step{Kind: Park, Event: &b.Events[1]},
-			Step{Kind: Skip, Event: &b.Events[2]},
+			Step{Kind: StepDeliver, Event: &b.Events[0], Delivery: logged},
+			Step{Kind: StepPark, Event: &b.Events[1]},
+			Step{Kind: StepSkip, Event: &b.Events[2]},
 		)
 		for i, ok := range done {
 			if !ok {

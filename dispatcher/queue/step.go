@@ -8,44 +8,44 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Kind is what a Step does to an event that the process holds.
-type Kind int
+// StepKind is what a Step does to an event that the process holds.
+type StepKind int
 
 // The kinds of steps. Each leaves `held`, but Record, which only counts a failed attempt before an immediate retry.
 const (
-	Deliver Kind = iota
-	Skip
-	Bury
-	Record
-	Delay
-	Park
-	kinds
+	StepDeliver StepKind = iota
+	StepSkip
+	StepDeadLetter
+	StepRecordFailure
+	StepReschedule
+	StepPark
+	stepKinds
 )
 
 // Step is one transition of a held event, to be committed.
 type Step struct {
-	Kind     Kind
-	Event    *Taken        // Attempts, LastStatus and LastError as they are to be recorded
-	Reason   string        // Bury: why
+	Kind     StepKind
+	Event    *LeasedEvent  // Attempts, LastStatus and LastError as they are to be recorded
+	Reason   string        // StepDeadLetter: why
 	Delay    time.Duration // Delay: how long from now, by Redis' clock
 	Delivery *Delivery     // the attempt behind the step, for the delivery log; may be nil
 }
 
-var kindScripts = [kinds]*redis.Script{deliverScript, deliverScript, buryScript, failScript, failScript, parkScript}
+var kindScripts = [stepKinds]*redis.Script{deliverScript, deliverScript, deadLetterScript, recordFailureScript, recordFailureScript, parkScript}
 
-// Committed is what became of committed steps.
-type Committed struct {
-	Done     []bool // by step: false where the event was not held any more: taken over, or committed by an attempt whose answer was lost
-	Unlogged error  // why delivery log entries were not written, where some were not
+// CommitResult is what became of committed steps.
+type CommitResult struct {
+	Done   []bool // by step: false where the event was not held any more: taken over, or committed by an attempt whose answer was lost
+	LogErr error  // why delivery log entries were not written, where some were not
 }
 
 // Commit makes steps in one pipeline: one script for each kind, and the delivery log behind them, whose failure is no error of the
 // commit. After an error it may be repeated with the same steps: each is guarded by the place that it leaves, and a Delivery that was
 // logged is taken out of its step.
-func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
+func (p *Process) Commit(ctx context.Context, steps []Step) (CommitResult, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	c := Committed{Done: make([]bool, len(steps))}
+	c := CommitResult{Done: make([]bool, len(steps))}
 	all := make([]int, len(steps))
 	for i := range all {
 		all[i] = i
@@ -54,7 +54,7 @@ func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
 	if err == nil && len(unknown) > 0 {
 		for _, s := range kindScripts {
 			if err := s.Load(ctx, p.q.store.Client()).Err(); err != nil {
-				return Committed{}, err
+				return CommitResult{}, err
 			}
 		}
 		if unknown, err = p.commit(ctx, steps, unknown, &c); len(unknown) > 0 && err == nil {
@@ -62,7 +62,7 @@ func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
 		}
 	}
 	if err != nil {
-		return Committed{}, err
+		return CommitResult{}, err
 	}
 	return c, nil
 }
@@ -71,8 +71,8 @@ func (p *Process) Commit(ctx context.Context, steps []Step) (Committed, error) {
 var errForgotten = errors.New("redis forgot a script at once")
 
 // commit makes those of the steps that are listed. It returns those that were not made because Redis did not know their script.
-func (p *Process) commit(ctx context.Context, steps []Step, listed []int, c *Committed) (unknown []int, err error) {
-	var by [kinds][]int
+func (p *Process) commit(ctx context.Context, steps []Step, listed []int, c *CommitResult) (unknown []int, err error) {
+	var by [stepKinds][]int
 	for _, i := range listed {
 		by[steps[i].Kind] = append(by[steps[i].Kind], i)
 	}
@@ -86,9 +86,9 @@ func (p *Process) commit(ctx context.Context, steps []Step, listed []int, c *Com
 		for len(all) > 0 {
 			n := min(len(all), stepLimit)
 			args := make([]any, 0, 1+n*7)
-			if Kind(kind) == Deliver {
+			if StepKind(kind) == StepDeliver {
 				args = append(args, "delivered")
-			} else if Kind(kind) == Skip {
+			} else if StepKind(kind) == StepSkip {
 				args = append(args, "skipped")
 			}
 			for _, i := range all[:n] {
@@ -114,7 +114,7 @@ func (p *Process) commit(ctx context.Context, steps []Step, listed []int, c *Com
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, l := range logged {
 		if err := l.Err(); err != nil {
-			c.Unlogged = err
+			c.LogErr = err
 		} else {
 			steps[i].Delivery = nil // not again, should the commit be repeated
 		}
@@ -148,15 +148,15 @@ func (s *Step) append(args []any) []any {
 		explicit = e.ID
 	}
 	switch s.Kind {
-	case Deliver, Skip:
+	case StepDeliver, StepSkip:
 		return append(args, e.Entry, e.OrgID, explicit)
-	case Bury:
+	case StepDeadLetter:
 		return append(args, e.Entry, s.Reason, e.Attempts, status(e.LastStatus), e.LastError, ms(e.FirstSeen), "")
-	case Park:
+	case StepPark:
 		return append(args, e.Entry, e.OrgID, ms(e.FirstSeen))
 	default:
 		delay := int64(-1)
-		if s.Kind == Delay {
+		if s.Kind == StepReschedule {
 			delay = s.Delay.Milliseconds()
 		}
 		return append(args, e.Entry, e.Attempts, status(e.LastStatus), e.LastError, ms(e.FirstSeen), delay)

@@ -41,23 +41,23 @@ func (e *env) kill(p *Process) { e.do("del", "{tenzo:events}:lease:"+p.Name()) }
 
 // Every step out of held: what it does, that repeating it does nothing, and that only the holder can make it.
 func TestStepsAreGuarded(t *testing.T) {
-	failed := func(ev *Taken) *Taken {
+	failed := func(ev *LeasedEvent) *LeasedEvent {
 		ev.Attempts, ev.LastStatus, ev.LastError = 1, 503, "answered 503"
 		return ev
 	}
 	for _, c := range []struct {
 		name  string
-		step  func(ev *Taken) Step
+		step  func(ev *LeasedEvent) Step
 		stand stand
 		books Books
 		again bool // whether repeating finds the event still held
 	}{
-		{"deliver", func(ev *Taken) Step { return Step{Kind: Deliver, Event: ev} }, stand{}, Books{Published: 1, Delivered: 1}, false},
-		{"skip", func(ev *Taken) Step { return Step{Kind: Skip, Event: ev} }, stand{}, Books{Published: 1, Skipped: 1}, false},
-		{"bury", func(ev *Taken) Step { return Step{Kind: Bury, Event: ev, Reason: "blocked"} }, stand{}, Books{Published: 1, Dead: 1}, false},
-		{"record", func(ev *Taken) Step { return Step{Kind: Record, Event: failed(ev)} }, stand{Held: 1}, Books{Published: 1, Waiting: 1}, true},
-		{"delay", func(ev *Taken) Step { return Step{Kind: Delay, Event: failed(ev), Delay: time.Hour} }, stand{Retry: 1}, Books{Published: 1, Waiting: 1}, false},
-		{"park", func(ev *Taken) Step { return Step{Kind: Park, Event: ev} }, stand{Parked: 1}, Books{Published: 1, Waiting: 1}, false},
+		{"deliver", func(ev *LeasedEvent) Step { return Step{Kind: StepDeliver, Event: ev} }, stand{}, Books{Published: 1, Delivered: 1}, false},
+		{"skip", func(ev *LeasedEvent) Step { return Step{Kind: StepSkip, Event: ev} }, stand{}, Books{Published: 1, Skipped: 1}, false},
+		{"bury", func(ev *LeasedEvent) Step { return Step{Kind: StepDeadLetter, Event: ev, Reason: "blocked"} }, stand{}, Books{Published: 1, Dead: 1}, false},
+		{"record", func(ev *LeasedEvent) Step { return Step{Kind: StepRecordFailure, Event: failed(ev)} }, stand{Held: 1}, Books{Published: 1, Waiting: 1}, true},
+		{"delay", func(ev *LeasedEvent) Step { return Step{Kind: StepReschedule, Event: failed(ev), Delay: time.Hour} }, stand{Retry: 1}, Books{Published: 1, Waiting: 1}, false},
+		{"park", func(ev *LeasedEvent) Step { return Step{Kind: StepPark, Event: ev} }, stand{Parked: 1}, Books{Published: 1, Waiting: 1}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			on(t, func(t *testing.T, e *env) {
@@ -93,37 +93,37 @@ func TestTakenOver(t *testing.T) {
 		}
 		p, heir := e.process(), e.process()
 		b := e.take(p, 10)
-		if moved, _, err := heir.TakeOver(t.Context(), p.Name()); moved != 0 || err != nil {
+		if moved, _, err := heir.Recover(t.Context(), p.Name()); moved != 0 || err != nil {
 			t.Errorf("took %d from the living, %v", moved, err)
 		}
 		e.kill(p)
 		l := must[Lease](t)(heir.Renew(t.Context()))
-		if d := cmp.Diff([]string{p.Name()}, l.Lapsed); d != "" {
+		if d := cmp.Diff([]string{p.Name()}, l.Expired); d != "" {
 			t.Error(d)
 		}
-		if moved, given, err := heir.TakeOver(t.Context(), p.Name()); moved != 5 || len(given) > 0 || err != nil {
+		if moved, given, err := heir.Recover(t.Context(), p.Name()); moved != 5 || len(given) > 0 || err != nil {
 			t.Errorf("took %d, gave up %v, %v", moved, given, err)
 		}
-		if moved, _, err := heir.TakeOver(t.Context(), p.Name()); moved != 0 || err != nil {
+		if moved, _, err := heir.Recover(t.Context(), p.Name()); moved != 0 || err != nil {
 			t.Errorf("repeated: took %d, %v", moved, err)
 		}
 		e.stand(stand{Retry: 5})
 		e.consumers(0)
-		if _, err := p.Renew(t.Context()); !errors.Is(err, ErrGone) {
+		if _, err := p.Renew(t.Context()); !errors.Is(err, ErrFenced) {
 			t.Errorf("the old holder renews: %v", err)
 		}
-		if _, err := p.Take(t.Context(), 1, 1<<20); !errors.Is(err, ErrGone) {
+		if _, err := p.Dequeue(t.Context(), 1, 1<<20); !errors.Is(err, ErrFenced) {
 			t.Errorf("the old holder takes: %v", err)
 		}
-		if _, err := p.Commit(t.Context(), []Step{{Kind: Deliver, Event: &b.Events[0]}}); !errors.Is(err, ErrGone) {
+		if _, err := p.Commit(t.Context(), []Step{{Kind: StepDeliver, Event: &b.Events[0]}}); !errors.Is(err, ErrFenced) {
 			t.Errorf("the old holder commits: %v", err)
 		}
-		if err := p.Release(t.Context()); !errors.Is(err, ErrGone) {
+		if err := p.Release(t.Context()); !errors.Is(err, ErrFenced) {
 			t.Errorf("the old holder releases: %v", err)
 		}
-		due := must[Batch](t)(heir.Due(t.Context(), 10, 64<<20))
-		if len(due.Events) != 5 || due.Next >= 0 {
-			t.Errorf("due: %d, next in %s", len(due.Events), due.Next)
+		due := must[Batch](t)(heir.DequeueDue(t.Context(), 10, 64<<20))
+		if len(due.Events) != 5 || due.NextDue >= 0 {
+			t.Errorf("due: %d, next in %s", len(due.Events), due.NextDue)
 		}
 		e.books(Books{Published: 5, Waiting: 5})
 	})
@@ -139,7 +139,7 @@ func TestCrashed(t *testing.T) {
 				p := e.process()
 				b := e.take(p, 10)
 				if len(b.Events) == 0 {
-					b = must[Batch](t)(p.Due(t.Context(), 10, 64<<20))
+					b = must[Batch](t)(p.DequeueDue(t.Context(), 10, 64<<20))
 				}
 				if len(b.Events) != 1 {
 					t.Fatalf("took %d", len(b.Events))
@@ -147,10 +147,10 @@ func TestCrashed(t *testing.T) {
 				if record {
 					ev := b.Events[0]
 					ev.Attempts, ev.LastStatus = 2, 500
-					e.commit(p, Step{Kind: Record, Event: &ev})
+					e.commit(p, Step{Kind: StepRecordFailure, Event: &ev})
 				}
 				e.kill(p)
-				_, g, err := heir.TakeOver(t.Context(), p.Name())
+				_, g, err := heir.Recover(t.Context(), p.Name())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -195,7 +195,7 @@ func TestParking(t *testing.T) {
 		var steps []Step
 		for i := range b.Events {
 			b.Events[i].FirstSeen = b.Events[i].FirstSeen.Add(time.Duration(i) * time.Second)
-			steps = append(steps, Step{Kind: Park, Event: &b.Events[i]})
+			steps = append(steps, Step{Kind: StepPark, Event: &b.Events[i]})
 		}
 		e.commit(p, steps...)
 		e.publish("free", "a", `{}`)
@@ -212,12 +212,12 @@ func TestParking(t *testing.T) {
 		if tot.Parked != 5 || tot.ParkedOrgs != 1 || tot.Waiting != 6 {
 			t.Errorf("%+v", tot)
 		}
-		b = must[Batch](t)(p.Unpark(t.Context(), []Room{{"none", 5}, {"full", 2}}, 64<<20))
-		if len(b.Events) != 2 || b.Events[0].ID != "4" && b.Events[0].ID != "0" || !cmp.Equal(b.Left, []int{0, 3}) {
+		b = must[Batch](t)(p.Unpark(t.Context(), []Capacity{{"none", 5}, {"full", 2}}, 64<<20))
+		if len(b.Events) != 2 || b.Events[0].ID != "4" && b.Events[0].ID != "0" || !cmp.Equal(b.Remaining, []int{0, 3}) {
 			t.Errorf("unparked %+v", b)
 		}
-		b = must[Batch](t)(p.Unpark(t.Context(), []Room{{"full", 10}}, 64<<20))
-		if len(b.Events) != 3 || !cmp.Equal(b.Left, []int{0}) {
+		b = must[Batch](t)(p.Unpark(t.Context(), []Capacity{{"full", 10}}, 64<<20))
+		if len(b.Events) != 3 || !cmp.Equal(b.Remaining, []int{0}) {
 			t.Errorf("unparked %+v", b)
 		}
 		if orgs := must[[]string](t)(p.ParkedOrgs(t.Context(), 0, 10)); len(orgs) != 0 {
@@ -237,11 +237,11 @@ func TestRelease(t *testing.T) {
 		for range 3 {
 			e.take(p, 256)
 		}
-		b := must[[]string](t)(p.Held(t.Context()))
+		b := must[[]string](t)(p.Leased(t.Context()))
 		if len(b) != 600 {
 			t.Fatalf("holds %d", len(b))
 		}
-		if err := p.Give(t.Context(), b[:300]); err != nil {
+		if err := p.Requeue(t.Context(), b[:300]); err != nil {
 			t.Fatal(err)
 		}
 		e.stand(stand{Held: 300, Retry: 300})
@@ -249,13 +249,13 @@ func TestRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.stand(stand{Retry: 600})
-		if _, err := p.Renew(t.Context()); !errors.Is(err, ErrGone) {
+		if _, err := p.Renew(t.Context()); !errors.Is(err, ErrFenced) {
 			t.Errorf("renewed after its end: %v", err)
 		}
 		e.consumers(0)
-		due := must[Batch](t)(other.Due(t.Context(), 1000, 64<<20))
-		if len(due.Events) != stepLimit || due.Next != 0 {
-			t.Errorf("%d due, next in %s", len(due.Events), due.Next)
+		due := must[Batch](t)(other.DequeueDue(t.Context(), 1000, 64<<20))
+		if len(due.Events) != stepLimit || due.NextDue != 0 {
+			t.Errorf("%d due, next in %s", len(due.Events), due.NextDue)
 		}
 	})
 }
@@ -267,20 +267,20 @@ func TestUnmarked(t *testing.T) {
 		p := e.process()
 		e.take(p, 10)
 		e.do("del", "tenzo:schema")
-		if _, err := p.Take(t.Context(), 10, 1<<30); !errors.Is(err, ErrUnmarked) {
+		if _, err := p.Dequeue(t.Context(), 10, 1<<30); !errors.Is(err, ErrNotInitialized) {
 			t.Errorf("take: %v", err)
 		}
-		if _, err := p.Due(t.Context(), 10, 1<<30); !errors.Is(err, ErrUnmarked) {
+		if _, err := p.DequeueDue(t.Context(), 10, 1<<30); !errors.Is(err, ErrNotInitialized) {
 			t.Errorf("due: %v", err)
 		}
-		if l, err := p.Renew(t.Context()); err != nil || l.Marked {
+		if l, err := p.Renew(t.Context()); err != nil || l.Initialized {
 			t.Errorf("renew: %+v, %v", l, err)
 		}
 		if _, err := e.q.Publish(t.Context(), Event{Name: "note.finalized", OrgID: "org", Payload: []byte(`{}`)}); err == nil {
 			t.Error("published")
 		}
 		e.do("flushall")
-		if _, err := e.q.NewProcess().Register(t.Context()); !errors.Is(err, ErrUnmarked) {
+		if _, err := e.q.NewProcess().Register(t.Context()); !errors.Is(err, ErrNotInitialized) {
 			t.Errorf("register: %v", err)
 		}
 		if _, err := e.q.Totals(t.Context()); err != nil {

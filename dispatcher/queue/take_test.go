@@ -17,7 +17,7 @@ func TestBudget(t *testing.T) {
 		p := e.process()
 		total := 0
 		for range 50 {
-			b := must[Batch](t)(p.Take(t.Context(), 256, 2500))
+			b := must[Batch](t)(p.Dequeue(t.Context(), 256, 2500))
 			bytes := 0
 			for _, ev := range b.Events {
 				bytes += len(ev.Payload)
@@ -33,7 +33,7 @@ func TestBudget(t *testing.T) {
 		if total != 20 {
 			t.Errorf("%d came", total)
 		}
-		if b := must[Batch](t)(p.Take(t.Context(), 256, 999)); len(b.Events) != 0 || b.End {
+		if b := must[Batch](t)(p.Dequeue(t.Context(), 256, 999)); len(b.Events) != 0 || b.AtEnd {
 			t.Errorf("took without a budget: %+v", b)
 		}
 	})
@@ -59,7 +59,7 @@ func TestInvalidEvents(t *testing.T) {
 		e.publish("org", "good", `{}`)
 		p := e.process()
 		b := e.take(p, 100)
-		if len(b.Events) != 1 || b.Events[0].ID != "good" || len(b.Done) != 10 {
+		if len(b.Events) != 1 || b.Events[0].ID != "good" || len(b.Rejected) != 10 {
 			t.Errorf("took %+v", b)
 		}
 		e.books(Books{Published: 11, Dead: 10, Waiting: 1})
@@ -79,7 +79,7 @@ func TestInvalidEvents(t *testing.T) {
 func TestDedupe(t *testing.T) {
 	on(t, func(t *testing.T, e *env) {
 		p := e.process()
-		one := func() Taken {
+		one := func() LeasedEvent {
 			t.Helper()
 			b := e.take(p, 10)
 			if len(b.Events) != 1 {
@@ -90,23 +90,23 @@ func TestDedupe(t *testing.T) {
 		duplicate := func() {
 			t.Helper()
 			e.publish("org", "x", `{}`)
-			if b := e.take(p, 10); len(b.Events) != 0 || len(b.Done) != 1 {
+			if b := e.take(p, 10); len(b.Events) != 0 || len(b.Rejected) != 1 {
 				t.Errorf("took a duplicate: %+v", b)
 			}
 		}
 		e.publish("org", "x", `{}`)
 		ev := one()
 		duplicate()
-		e.commit(p, Step{Kind: Bury, Event: &ev, Reason: "blocked"})
+		e.commit(p, Step{Kind: StepDeadLetter, Event: &ev, Reason: "blocked"})
 		e.publish("org", "x", `{}`)
 		ev = one()
-		e.commit(p, Step{Kind: Skip, Event: &ev})
+		e.commit(p, Step{Kind: StepSkip, Event: &ev})
 		e.publish("org", "x", `{}`)
 		ev = one()
-		e.commit(p, Step{Kind: Delay, Event: &ev})
+		e.commit(p, Step{Kind: StepReschedule, Event: &ev})
 		duplicate()
-		b := must[Batch](t)(p.Due(t.Context(), 10, 1<<30))
-		e.commit(p, Step{Kind: Deliver, Event: &b.Events[0]})
+		b := must[Batch](t)(p.DequeueDue(t.Context(), 10, 1<<30))
+		e.commit(p, Step{Kind: StepDeliver, Event: &b.Events[0]})
 		duplicate()
 		e.publish("other", "x", `{}`)
 		one()

@@ -127,14 +127,14 @@ func (s *site) bury(event, id, reason string, attempts, status int, words string
 	p := s.Queue.NewProcess()
 	_, err = p.Register(ctx)
 	s.must(err)
-	batch, err := p.Take(ctx, 10, 1<<20)
+	batch, err := p.Dequeue(ctx, 10, 1<<20)
 	s.must(err)
 	if len(batch.Events) != 1 {
 		s.t.Fatalf("took %d events", len(batch.Events))
 	}
 	taken := &batch.Events[0]
 	taken.Attempts, taken.LastStatus, taken.LastError = attempts, status, words
-	done, err := p.Commit(ctx, []queue.Step{{Kind: queue.Bury, Event: taken, Reason: reason}})
+	done, err := p.Commit(ctx, []queue.Step{{Kind: queue.StepDeadLetter, Event: taken, Reason: reason}})
 	s.must(err)
 	if !done.Done[0] {
 		s.t.Fatal("the event was not buried")

@@ -46,10 +46,10 @@ func TestShapes(t *testing.T) {
 				`"published_at":null,"first_seen_at":null,"dead_at":null}`,
 		},
 		{
-			ReplayedOf(queue.Replayed{Replayed: 1, Refused: []queue.Refused{{ID: "e", Reason: "not_found"}, {ID: "f", OrgID: "acme", Reason: "r"}}, NextCursor: "c"}),
+			ReplayedOf(queue.ReplayResult{Replayed: 1, Refused: []queue.Refusal{{ID: "e", Reason: "not_found"}, {ID: "f", OrgID: "acme", Reason: "r"}}, NextCursor: "c"}),
 			`{"replayed":1,"refused":[{"id":"e","reason":"not_found"},{"id":"f","org_id":"acme","reason":"r"}],"remaining":0,"next_cursor":"c"}`,
 		},
-		{ReplayedOf(queue.Replayed{}), `{"replayed":0,"refused":[],"remaining":0,"next_cursor":null}`},
+		{ReplayedOf(queue.ReplayResult{}), `{"replayed":0,"refused":[],"remaining":0,"next_cursor":null}`},
 		{ListOf(config.Page[config.ListedKey]{}, KeyOf), `{"items":[],"next_cursor":null}`},
 	} {
 		got, err := json.Marshal(c.view)

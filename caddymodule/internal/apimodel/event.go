@@ -66,8 +66,8 @@ type Refused struct {
 }
 
 // ReplayedOf shows how a replay went.
-func ReplayedOf(r queue.Replayed) Replayed {
+func ReplayedOf(r queue.ReplayResult) Replayed {
 	return Replayed{Replayed: r.Replayed, Refused: ItemsOf(r.Refused, refusedOf), Remaining: r.Remaining, NextCursor: orNull(r.NextCursor)}
 }
 
-func refusedOf(r queue.Refused) Refused { return Refused{ID: r.ID, OrgID: r.OrgID, Reason: r.Reason} }
+func refusedOf(r queue.Refusal) Refused { return Refused{ID: r.ID, OrgID: r.OrgID, Reason: r.Reason} }

@@ -177,11 +177,11 @@ func TestReplayWholeID(t *testing.T) {
 		if _, err := q.Publish(t.Context(), queue.Event{Name: "e", OrgID: "acme", ID: id, Payload: []byte(`{}`)}); err != nil {
 			t.Fatal(err)
 		}
-		b, err := p.Take(t.Context(), 1, 2<<20)
+		b, err := p.Dequeue(t.Context(), 1, 2<<20)
 		if err != nil || len(b.Events) != 1 {
 			t.Fatalf("%+v, %v", b, err)
 		}
-		if _, err := p.Commit(t.Context(), []queue.Step{{Kind: queue.Bury, Event: &b.Events[0], Reason: queue.ReasonBlocked}}); err != nil {
+		if _, err := p.Commit(t.Context(), []queue.Step{{Kind: queue.StepDeadLetter, Event: &b.Events[0], Reason: queue.ReasonBlocked}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -47,11 +47,11 @@ webhook stay where they are. Exits 1 where any was refused.`,
 const replayStep = 200
 
 // replay grants wish in steps until nothing is left to look at, and tells progress after each how many were looked at, of how many.
-func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress func(done, of int)) (queue.Replayed, error) {
-	var total queue.Replayed
+func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress func(done, of int)) (queue.ReplayResult, error) {
+	var total queue.ReplayResult
 	done, of := 0, 0
-	step := func(wish queue.Replay, left int) (queue.Replayed, error) {
-		r, err := call(ctx, func(ctx context.Context) (queue.Replayed, error) { return q.Replay(ctx, wish) })
+	step := func(wish queue.Replay, left int) (queue.ReplayResult, error) {
+		r, err := call(ctx, func(ctx context.Context) (queue.ReplayResult, error) { return q.Replay(ctx, wish) })
 		total.Replayed += r.Replayed // also of a step that failed halfway
 		if err != nil && total.Replayed > 0 {
 			return r, fmt.Errorf("after %d were replayed: %w", total.Replayed, err)
@@ -121,7 +121,7 @@ func progressOn(w io.Writer) func(done, of int) {
 	}
 }
 
-func showReplayed(cmd *cobra.Command, asJSON bool, r queue.Replayed) error {
+func showReplayed(cmd *cobra.Command, asJSON bool, r queue.ReplayResult) error {
 	if asJSON {
 		if err := printJSON(cmd, apimodel.ReplayedOf(r)); err != nil {
 			return err
