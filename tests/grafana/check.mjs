@@ -1,5 +1,5 @@
-// Type-checks every dashboard of config/grafana against Grafana's own schema. A JSON text is a TypeScript literal, so each file is written
-// as one, with its type, and the compiler does the rest: a member that the schema lacks is an error, too.
+// Type-checks every dashboard of config/grafana against Grafana's schema. JSON is valid TypeScript,
+// so each file is written as a typed literal and compiled. Unknown members are errors as well.
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ const dashboards = join(here, '..', '..', 'config', 'grafana');
 const options = {
   strict: true,
   noEmit: true,
-  skipLibCheck: true, // the schema's own declarations are not ours to check
+  skipLibCheck: true, // the schema's own declarations are not checked
   target: ts.ScriptTarget.ES2022,
   module: ts.ModuleKind.ESNext,
   moduleResolution: ts.ModuleResolutionKind.Bundler,
@@ -23,7 +23,7 @@ for (const name of readdirSync(dashboards).filter((name) => name.endsWith('.json
   const json = readFileSync(join(dashboards, name), 'utf8');
   checked.set(join(here, `${basename(name, '.json')}.check.ts`), `import type { DashboardFile } from './schema';\nexport const dashboard: DashboardFile =\n${json};\n`);
 }
-// A dashboard that is wrong, so that a check which accepts everything is noticed.
+// A wrong dashboard, which proves that the check rejects something.
 const wrong = join(here, 'wrong.check.ts');
 checked.set(wrong, `import type { DashboardFile } from './schema';\nexport const dashboard: DashboardFile = {\n  schemaVersion: 39, annotations: { list: [] },\n  panels: [{ type: 'stat', colour: 'red' }] };\n`);
 

@@ -1,4 +1,4 @@
-// The types that a dashboard file must have: Grafana's own, with the options of each panel plugin that is used.
+// The type of a dashboard file: Grafana's types with the options of each panel plugin in use.
 import type { AnnotationQuery, Dashboard, DataQuery, FieldConfig, FieldConfigSource, GraphFieldConfig, Panel, RowPanel } from '@grafana/schema';
 import type { Options as StatOptions } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type {
@@ -10,7 +10,7 @@ import type { Options as TimeSeriesOptions } from '@grafana/schema/dist/esm/raw/
 // JSON holds the values of enums, not the enums.
 type Json<T> = T extends string ? `${T}` : T extends number | boolean | null | undefined ? T : { [K in keyof T]: Json<T[K]> };
 
-// What the Prometheus data source adds to a query; its types are no part of the schema package.
+// Members that the Prometheus data source adds to a query; the schema package has no type for them.
 interface PrometheusQuery extends DataQuery {
   expr: string;
   legendFormat: string;

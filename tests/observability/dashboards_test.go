@@ -12,7 +12,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// dashboard is what the tests look at of a dashboard.
+// dashboard holds the members of a dashboard that the tests check.
 type dashboard struct {
 	UID, Title, Description string
 	Editable                bool
@@ -47,7 +47,8 @@ type dashVariable struct {
 	Multi, IncludeAll                  bool
 }
 
-// mayBeEmpty says whether the panel's description says that it rightly shows nothing in good times.
+// mayBeEmpty reports whether the panel's description announces that it shows nothing while all is
+// well.
 func (p dashPanel) mayBeEmpty() bool { return strings.HasSuffix(p.Description, "Empty in good times.") }
 
 func dashboards(t *testing.T) []dashboard {
@@ -63,7 +64,7 @@ func dashboards(t *testing.T) []dashboard {
 	return all
 }
 
-// The JSON is what the program beside it writes: one source of truth.
+// The committed JSON equals the generator's output, so the generator stays the only source.
 func TestDashboardsAreGenerated(t *testing.T) {
 	fresh := t.TempDir()
 	if out, err := run(harness.Root(t), "go", "run", "./config/grafana/generate", fresh); err != nil {
@@ -76,11 +77,11 @@ func TestDashboardsAreGenerated(t *testing.T) {
 		}
 	}
 	if a, b := len(glob(t, filepath.Join(fresh, "*.json"))), len(dashboards(t)); a != b {
-		t.Errorf("the generator writes %d files, %d are there", a, b)
+		t.Errorf("the generator writes %d files, %d are committed", a, b)
 	}
 }
 
-// The rules of Grafana's dashboard linter, and ours.
+// Dashboards follow the rules of Grafana's dashboard linter, and our own.
 func TestDashboardsFollowTheRules(t *testing.T) {
 	for _, d := range dashboards(t) {
 		t.Run(d.file, func(t *testing.T) {
@@ -95,12 +96,12 @@ func TestDashboardsFollowTheRules(t *testing.T) {
 			titles := map[string]bool{}
 			for _, p := range d.Panels {
 				if p.Type == "row" {
-					titles = map[string]bool{} // a title is told apart from the others of its row
+					titles = map[string]bool{} // titles are unique within a row
 					continue
 				}
 				checkPanel(t, p)
 				if titles[p.Title] {
-					t.Errorf("two panels are titled %q", p.Title)
+					t.Errorf("two panels have the title %q", p.Title)
 				}
 				titles[p.Title] = true
 			}
@@ -120,14 +121,14 @@ func checkVariables(t *testing.T, d dashboard) {
 			continue
 		}
 		if v.Type != "query" || !strings.HasPrefix(v.Query, "label_values(") || !v.Multi || !v.IncludeAll || v.AllValue != "" {
-			t.Errorf("the variable is %+v; a value for all would select processes that are not ours", v)
+			t.Errorf("the variable is %+v; a fixed value for All would select other processes than ours", v)
 		}
 	}
 	if !slices.Equal(names, []string{"datasource", "job", "instance"}) {
 		t.Errorf("the variables are %v", names)
 	}
 	if len(d.Annotations.List) == 0 {
-		t.Error("there are no annotations")
+		t.Error("the dashboard has no annotations")
 	}
 }
 
@@ -141,7 +142,8 @@ func checkPanel(t *testing.T, p dashPanel) {
 		if target.Datasource.UID != "${datasource}" || (target.LegendFormat == "" && p.Type != "stat") {
 			t.Errorf("a target of the panel %q has the data source %q and the legend %q", p.Title, target.Datasource.UID, target.LegendFormat)
 		}
-		// The last number within the time shown may be an old one; a number is what is so now.
+		// A range query's last value may be old. A stat shows the current value, so it uses an
+		// instant query.
 		if stat := p.Type == "stat"; target.Instant != stat || target.Range == stat {
 			t.Errorf("a target of the panel %q, a %s, asks for an instant: %v, a range: %v", p.Title, p.Type, target.Instant, target.Range)
 		}
@@ -158,9 +160,10 @@ var (
 	alertText    = regexp.MustCompile(`ALERTS\{alertname=~"Tenzo\.\+", alertstate="firing", [^}]*\}`)
 )
 
-// checkExpression holds an expression of a dashboard to the rules: the variables select (but among alerts, most of which belong to no one
-// process), rates use the rate interval, counters stand under rate or increase, and what stands in Redis is aggregated with max over the
-// processes that reach it.
+// checkExpression checks one PromQL expression of a dashboard: every selector uses the dashboard's
+// variables (ALERTS has no job and instance, since most alerts concern no single process), rates
+// use the rate interval, counters appear only under rate or increase, and gauges of what is stored
+// in Redis are aggregated with max over the processes that reach Redis.
 func checkExpression(t *testing.T, where, expr string) {
 	t.Helper()
 	alerts := len(alertText.FindAllString(expr, -1))
@@ -181,35 +184,36 @@ func checkExpression(t *testing.T, where, expr string) {
 	}
 	for _, c := range counterText.FindAllStringSubmatch(expr, -1) {
 		if c[2] == "" {
-			t.Errorf("%s shows the counter %s itself: %s", where, c[1], expr)
+			t.Errorf("%s shows the counter %s without rate or increase: %s", where, c[1], expr)
 		}
 	}
 	for _, at := range inRedis.FindAllStringIndex(expr, -1) {
 		aggregated := strings.HasSuffix(expr[:at[0]], "max(")
-		if strings.Contains(expr[at[0]:at[1]], "books_difference") { // in either direction
+		// the difference counts in either direction
+		if strings.Contains(expr[at[0]:at[1]], "books_difference") {
 			aggregated = strings.HasSuffix(expr[:at[0]], "max(abs(")
 		}
 		if !aggregated {
-			t.Errorf("%s does not aggregate what stands in Redis with max: %s", where, expr)
+			t.Errorf("%s does not aggregate a gauge of what is stored in Redis with max: %s", where, expr)
 		}
 		if !lostRedis.MatchString(expr[at[1]:]) {
-			t.Errorf("%s shows what processes say that have lost Redis: %s", where, expr)
+			t.Errorf("%s includes processes that have lost Redis: %s", where, expr)
 		}
 	}
 }
 
-// checkLayout says where panels overlap, or stand beyond the 24 columns.
+// checkLayout reports panels that overlap or exceed the 24 columns.
 func checkLayout(t *testing.T, d dashboard) {
 	t.Helper()
 	ids := map[int]bool{}
 	for i, a := range d.Panels {
 		if ids[a.ID] || a.ID == 0 {
-			t.Errorf("the id %d is there twice, or none", a.ID)
+			t.Errorf("the id %d is used twice, or is 0", a.ID)
 		}
 		ids[a.ID] = true
 		g := a.GridPos
 		if g.X+g.W > 24 || g.W < 1 || g.H < 1 {
-			t.Errorf("the panel %q stands at %+v", a.Title, g)
+			t.Errorf("the panel %q is placed at %+v", a.Title, g)
 		}
 		for _, b := range d.Panels[i+1:] {
 			o := b.GridPos
@@ -220,7 +224,7 @@ func checkLayout(t *testing.T, d dashboard) {
 	}
 }
 
-// Grafana's own types accept the dashboards; tests/grafana/install.sh installs them.
+// The dashboards type-check against Grafana's schema, which tests/grafana/install.sh installs.
 func TestDashboardsHaveGrafanasTypes(t *testing.T) {
 	dir := filepath.Join(harness.Root(t), "tests", "grafana")
 	if out, err := run(dir, "node", "check.mjs"); err != nil {
@@ -228,7 +232,7 @@ func TestDashboardsHaveGrafanasTypes(t *testing.T) {
 	}
 }
 
-// Provisioning files name the dashboards' folder and the data source, and are YAML.
+// The provisioning files are valid YAML, and name the folder of the dashboards and the data source.
 func TestProvisioningFilesAreRead(t *testing.T) {
 	var dashboards struct {
 		APIVersion int `yaml:"apiVersion"`

@@ -18,7 +18,7 @@ var (
 	fenced      = regexp.MustCompile("(?s)```.*?```")
 )
 
-// documents are the README and every document under config/docs, without their snippets.
+// documents returns README.md and every document under config/docs, without their snippets.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -28,7 +28,7 @@ func documents(t *testing.T) map[string]string {
 	return all
 }
 
-// anchors are those that GitHub gives a document's headings.
+// anchors returns the anchors that GitHub derives from a document's headings.
 func anchors(text string) []string {
 	var all []string
 	for _, h := range heading.FindAllStringSubmatch(text, -1) {
@@ -37,7 +37,7 @@ func anchors(text string) []string {
 	return all
 }
 
-// Links between documents lead to files and headings that are there.
+// Links between documents lead to files and headings that exist.
 func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 	all := documents(t)
 	for path, text := range all {
@@ -51,11 +51,11 @@ func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 				file = filepath.Join(filepath.Dir(path), target)
 			}
 			if _, err := os.Stat(file); err != nil {
-				t.Errorf("%s links to %s, which is not there", filepath.Base(path), m[1])
+				t.Errorf("%s links to %s, which does not exist", filepath.Base(path), m[1])
 				continue
 			}
 			if anchor != "" && !slices.Contains(anchors(all[file]), anchor) {
-				t.Errorf("%s links to %s, where there is no such heading", filepath.Base(path), m[1])
+				t.Errorf("%s links to %s, but the document has no such heading", filepath.Base(path), m[1])
 			}
 		}
 	}
@@ -75,13 +75,13 @@ func TestDocumentsAreLinkedTo(t *testing.T) {
 	}
 }
 
-// Private names in Redis that documents tell operators to look at are those that the code uses.
+// Every private Redis name that a document tells operators to look at exists in the code.
 func TestDocumentsNameWhatStandsInRedis(t *testing.T) {
 	code := read(t, inConfig(t, "store", "names.go"))
 	for _, path := range glob(t, inConfig(t, "docs", "*.md")) {
 		for _, m := range regexp.MustCompile(`\{tenzo:events\}:([a-z-]+)`).FindAllStringSubmatch(read(t, path), -1) {
 			if !strings.Contains(code, `n.slot + "`+m[1]+`"`) {
-				t.Errorf("%s names %s, which the code does not", filepath.Base(path), m[0])
+				t.Errorf("%s names %s, which does not exist in the code", filepath.Base(path), m[0])
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func TestDocumentsNameWhatStandsInRedis(t *testing.T) {
 
 var quotedMessage = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")
 
-// Messages of the log that the document on operating explains are those that the code writes.
+// Every log message that operate.md explains exists in the code.
 func TestDocumentsQuoteMessages(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, inConfig(t, "docs", "operate.md")), "| `msg` begins with |")
 	section, _, _ = strings.Cut(section, "\n\n")
@@ -116,7 +116,7 @@ func TestDocumentsQuoteMessages(t *testing.T) {
 	}
 }
 
-// A runbook says what an alert means, what customers notice, what to check and what to do.
+// Each runbook says what its alert means, what customers notice, what to check and what to do.
 func TestRunbooksSayWhatToDo(t *testing.T) {
 	text := read(t, inConfig(t, "docs", "runbooks.md"))
 	for _, section := range strings.Split(text, "\n## ")[1:] {

@@ -11,7 +11,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// caddyfiles are the examples by name, those that stand inside other files too.
+// caddyfiles returns the example Caddyfiles by name, those embedded in other files included.
 func caddyfiles(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -22,7 +22,7 @@ func caddyfiles(t *testing.T) map[string]string {
 	return all
 }
 
-// Every Caddyfile is one that the binary takes, written as `fmt` writes it.
+// The binary accepts every example Caddyfile, and `fmt` leaves it unchanged.
 func TestExampleCaddyfilesAreValid(t *testing.T) {
 	files := t.TempDir()
 	ca := harness.NewCA(t)
@@ -63,12 +63,12 @@ func TestSystemdUnitsAreValid(t *testing.T) {
 			t.Errorf("%s does not give the process 45 s to stop", filepath.Base(path))
 		}
 		if !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") {
-			t.Errorf("after a few failures in a row, %s stays down", filepath.Base(path))
+			t.Errorf("%s stays down after a few failures in a row", filepath.Base(path))
 		}
 		if strings.Contains(unit, "ProcSubset=") { // hides /proc/stat
 			t.Errorf("%s has no process_start_time_seconds", filepath.Base(path))
 		}
-		// Everything is checked but the path of the binary, which is not installed here.
+		// Everything is checked except the path of the binary, which is not installed here.
 		here := filepath.Join(dir, filepath.Base(path))
 		if err := os.WriteFile(here, []byte(strings.ReplaceAll(unit, "/usr/local/bin/tenzo-gateway", binary)), 0o600); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestSystemdUnitsAreValid(t *testing.T) {
 	}
 }
 
-// The environment file is one that systemd, a shell and Caddy's --envfile read in the same way.
+// systemd, a shell and Caddy's --envfile read the same values from the environment file.
 func TestEnvironmentFileIsRead(t *testing.T) {
 	file := inConfig(t, "examples", "systemd", "environment")
 	out, err := run("", "bash", "-c", `set -a; . "$0"; printenv TENZO_REDIS_URL`, file)
@@ -101,14 +101,14 @@ func TestEnvironmentFileIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := harness.RunGateway(t, nil, "", "validate", "--config", path); r.Status == 0 {
-		t.Error("validate needs no Redis URL, so the next one shows nothing")
+		t.Error("validate succeeds without a Redis URL, so the check below proves nothing")
 	}
 	if r := harness.RunGateway(t, nil, "", "validate", "--config", path, "--envfile", file); r.Status != 0 {
 		t.Errorf("validate with --envfile ends with %d: %s", r.Status, r.Stderr)
 	}
 }
 
-// checkFlags says which flags of a command line the binary does not know.
+// checkFlags reports the flags of a command line that the binary does not know.
 func checkFlags(t *testing.T, args []string) {
 	t.Helper()
 	help := harness.RunGateway(t, nil, "", args[0], "--help")
@@ -143,7 +143,7 @@ func TestComposeFileIsWhole(t *testing.T) {
 			source, _, _ := strings.Cut(v, ":")
 			if strings.HasPrefix(source, ".") {
 				if _, err := os.Stat(filepath.Join(dir, source)); err != nil {
-					t.Errorf("%s mounts what is not there: %v", name, err)
+					t.Errorf("%s mounts a missing path: %v", name, err)
 				}
 			} else if _, ok := c.Volumes[source]; !ok {
 				t.Errorf("%s mounts the volume %s, which is not declared", name, source)
@@ -151,7 +151,7 @@ func TestComposeFileIsWhole(t *testing.T) {
 		}
 		for other := range s.DependsOn {
 			if _, ok := c.Services[other]; !ok {
-				t.Errorf("%s depends on %s, which is not there", name, other)
+				t.Errorf("%s depends on %s, which does not exist", name, other)
 			}
 		}
 	}
@@ -161,13 +161,13 @@ func TestComposeFileIsWhole(t *testing.T) {
 			t.Errorf("%s is %+v", name, s)
 		}
 		if _, err := os.Stat(filepath.Join(dir, s.Build.Context, s.Build.Dockerfile)); err != nil {
-			t.Errorf("%s builds from what is not there: %v", name, err)
+			t.Errorf("%s builds from a missing file: %v", name, err)
 		}
 	}
 	checkFlags(t, c.Services["dispatcher"].Command)
 	for name, s := range c.Services {
 		if _, version, _ := strings.Cut(s.Image, ":"); version == "" && s.Build.Context == "" {
-			t.Errorf("%s is whatever %s is today", name, s.Image)
+			t.Errorf("%s is not pinned: its image is %s", name, s.Image)
 		}
 	}
 	var schema struct {
@@ -199,7 +199,7 @@ func TestComposeFileIsWhole(t *testing.T) {
 	}
 }
 
-// What the Dockerfile copies, calls and starts is there.
+// The files that the Dockerfile copies, runs and starts exist.
 func TestDockerfileNamesWhatIsThere(t *testing.T) {
 	text := read(t, inConfig(t, "examples", "docker", "Dockerfile"))
 	for _, needed := range []string{"./xcaddy.sh build", "bin/tenzo-gateway", `ENTRYPOINT ["/usr/bin/tenzo-gateway"]`, "USER 65532"} {
@@ -218,7 +218,7 @@ func TestDockerfileNamesWhatIsThere(t *testing.T) {
 
 var javascript = regexp.MustCompile("(?s)```javascript\n(.*?)```")
 
-// The snippets for Node are modules that Node can read; the Redis client they import is the reader's.
+// Node can parse the snippets for Node. The Redis client that they import is left to the reader.
 func TestNodeSnippetsParse(t *testing.T) {
 	found := 0
 	for _, document := range glob(t, inConfig(t, "docs", "*.md")) {

@@ -11,7 +11,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// health is the answer of one of the health paths.
+// health is the answer of /livez or /readyz.
 type health struct {
 	Status   int
 	Ready    bool
@@ -30,7 +30,8 @@ func askHealth(url string) (health, error) {
 	return h, json.NewDecoder(resp.Body).Decode(&h)
 }
 
-// awaitHealth waits until /readyz answers with a status, and names problems or none; /livez is 200 all the while.
+// awaitHealth waits until /readyz answers with the status and does, or does not, name problems.
+// /livez must answer 200 throughout.
 func awaitHealth(t *testing.T, readyz string, status int, problems bool) {
 	t.Helper()
 	harness.Eventually(t, 15*time.Second, func() error {
@@ -46,15 +47,15 @@ func awaitHealth(t *testing.T, readyz string, status int, problems bool) {
 		}
 		for component, text := range h.Problems {
 			if text == "" {
-				return fmt.Errorf("nothing is said of %s", component)
+				return fmt.Errorf("no problem is reported for %s", component)
 			}
 		}
 		return nil
 	})
 }
 
-// A process that never had a Redis with its marker is alive and not ready; once it had, an outage leaves it ready, and it says what is
-// wrong.
+// A process that has never reached a Redis with its marker is alive and not ready. After the first
+// contact, an outage leaves it ready, and /readyz names the problem.
 func TestHealthFollowsRedis(t *testing.T) {
 	t.Parallel()
 	p := &processes{redis: harness.StartRedis(t), receiver: harness.NewReceiver(t, harness.ReceiverOptions{})}
@@ -71,7 +72,7 @@ func TestHealthFollowsRedis(t *testing.T) {
 
 	await(http.StatusServiceUnavailable, true) // no Redis
 	p.redis.Start()
-	await(http.StatusServiceUnavailable, true) // an empty one
+	await(http.StatusServiceUnavailable, true) // an empty Redis
 	if status := p.get(t, "tenzo_pk_0123456789abcdef0123456789"); status != http.StatusServiceUnavailable {
 		t.Errorf("an empty Redis answers an unknown key with %d", status)
 	}
@@ -80,12 +81,12 @@ func TestHealthFollowsRedis(t *testing.T) {
 
 	p.key = p.createKey(t)
 	if status := p.get(t, p.key); status != http.StatusOK {
-		t.Fatalf("a good key is answered %d", status)
+		t.Fatalf("a valid key is answered %d", status)
 	}
 	p.redis.Pause()
-	await(http.StatusOK, true) // an outage: ready, and says so
+	await(http.StatusOK, true) // an outage: ready, and the problem is named
 	if status := p.get(t, p.key); status != http.StatusOK {
-		t.Errorf("in the outage a held key is answered %d", status)
+		t.Errorf("during the outage a cached key is answered %d", status)
 	}
 	p.redis.Resume()
 	await(http.StatusOK, false)
@@ -94,7 +95,7 @@ func TestHealthFollowsRedis(t *testing.T) {
 	await(http.StatusOK, true) // the marker is gone
 }
 
-// While it ends, a process is alive and not ready, and goes on serving.
+// A process that is shutting down is alive and not ready, and still serves requests.
 func TestHealthWhileShuttingDown(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)
@@ -107,13 +108,13 @@ func TestHealthWhileShuttingDown(t *testing.T) {
 	p.gateway.Terminate()
 	awaitHealth(t, p.gatewayReady, http.StatusServiceUnavailable, true)
 	if status := p.get(t, p.key); status != http.StatusOK {
-		t.Errorf("while it ends the gateway answers %d", status)
+		t.Errorf("during shutdown the gateway answers %d", status)
 	}
 	if status := p.gateway.Wait(20 * time.Second); status != 0 {
 		t.Errorf("the gateway ended with %d", status)
 	}
 
-	// A dispatcher that waits for an answer of a receiver.
+	// The dispatcher waits for a receiver's answer.
 	release := make(chan struct{})
 	p.receiver.SetAnswer(func(*harness.Received) harness.Answer {
 		<-release

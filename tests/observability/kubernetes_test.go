@@ -13,7 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// kubernetes reads the manifest's objects by kind and name.
+// kubernetes returns the manifest's objects by kind and name.
 func kubernetes(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	return objects(t, "tenzo.yaml")
@@ -99,7 +99,8 @@ func TestKubernetesManifestIsWhole(t *testing.T) {
 	}
 }
 
-// Both kinds of pods are spread, are not all taken at once, and show their status to Prometheus alone.
+// Pods of gateways and of dispatchers are spread over nodes, are not evicted all at once, and
+// expose their status port to Prometheus only.
 func TestKubernetesManifestKeepsPodsUp(t *testing.T) {
 	all := kubernetes(t)
 	for _, name := range []string{"tenzo-gateway", "tenzo-dispatcher"} {
@@ -123,12 +124,13 @@ func TestKubernetesManifestKeepsPodsUp(t *testing.T) {
 			}
 		}
 		if strings.Contains(text("Deployment"), "failureThreshold: 1") {
-			t.Errorf("one slow answer takes %s out", name)
+			t.Errorf("one slow answer makes %s unready", name)
 		}
 	}
 }
 
-// The two ways to scrape the pods find them by their label, and name jobs as alerts and dashboards expect.
+// Both scrape configurations find the pods by their label, and use the job names that alerts and
+// dashboards expect.
 func TestKubernetesPodsAreScraped(t *testing.T) {
 	var monitor struct {
 		Spec struct {

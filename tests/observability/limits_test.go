@@ -9,7 +9,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-// The limits that documents name, and those that alerts stand on, are the defaults of the code.
+// The limits in documents and alerts equal the defaults in the code.
 func TestLimitsAreTheDefaults(t *testing.T) {
 	d := dispatcher.Defaults()
 	thousands := func(n int) string { return fmt.Sprintf("%d,%03d", n/1000, n%1000) }

@@ -12,7 +12,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// logged counts the lines of a log at warn and above, by message, but for those that Caddy's HTTP app writes for each site at the start.
+// logged counts a log's lines at level warn and above by message, except those that Caddy's HTTP
+// app writes for each site at start.
 func logged(log string) map[string]int {
 	counts := map[string]int{}
 	for line := range strings.Lines(log) {
@@ -24,7 +25,8 @@ func logged(log string) map[string]int {
 	return counts
 }
 
-// An outage is a line when it begins and one when it ends, however much work and however many requests meet it; and no line shows a secret.
+// An outage writes one line when it begins and one when it ends, whatever the number of requests
+// and events during it. No line shows a secret.
 func TestLogsSayStateChangesOnce(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)
@@ -32,7 +34,7 @@ func TestLogsSayStateChangesOnce(t *testing.T) {
 	awaitHealth(t, p.dispatchReady, http.StatusOK, false)
 	unheld := p.createKey(t)
 	const secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-	s := stage{p: p, rdb: p.redis.Client(t)}
+	s := scenario{p: p, rdb: p.redis.Client(t)}
 	s.do(t, "HSET", "tenzo:webhook:acme", "url", p.receiver.URL()+"/token-in-the-path", "secret", secret, "active", "1")
 	p.receiver.SetAnswer(harness.Always(harness.Answer{Status: http.StatusInternalServerError}))
 	s.do(t, "XADD", "tenzo:events", "*", "event", "interview.results", "org_id", "acme", "id", "call-1", "payload", `{"call_id":"call-1"}`)
@@ -43,7 +45,7 @@ func TestLogsSayStateChangesOnce(t *testing.T) {
 	awaitHealth(t, p.dispatchReady, http.StatusOK, true)
 	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
 		if status := p.get(t, unheld); status != http.StatusServiceUnavailable {
-			t.Fatalf("in the outage a key that is not held is answered %d", status)
+			t.Fatalf("during the outage a key that is not cached is answered %d", status)
 		}
 	}
 	p.redis.Start() // empty: another state
@@ -63,12 +65,12 @@ func TestLogsSayStateChangesOnce(t *testing.T) {
 		log := process.Log().String()
 		for message, n := range logged(log) {
 			if n > 3 {
-				t.Errorf("the %s says %d times: %s", name, n, message)
+				t.Errorf("the %s logged %d times: %s", name, n, message)
 			}
 		}
 		for _, change := range []string{"redis gives no answer", "redis answers"} {
 			if !strings.Contains(log, change) {
-				t.Errorf("the %s does not say %q", name, change)
+				t.Errorf("the %s did not log %q", name, change)
 			}
 		}
 		for _, hidden := range []string{p.key, unheld, secret, strings.TrimPrefix(secret, "whsec_"), "token-in-the-path"} {

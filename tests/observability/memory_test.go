@@ -7,7 +7,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// Both processes know how much memory they may take: what GOMEMLIMIT says, else a part of what the container or the machine has.
+// Both processes set a memory limit: GOMEMLIMIT where it is set, else a share of the memory of the
+// container or machine.
 func TestProcessesBoundTheirMemory(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)

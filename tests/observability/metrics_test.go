@@ -18,16 +18,16 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// metric is a metric as metrics.md describes it.
+// metric is one metric as metrics.md documents it.
 type metric struct {
 	kind    string
 	inRedis bool
-	labels  map[string][]string // every label and all its values
+	labels  map[string][]string // every label with all its values
 }
 
 var code = regexp.MustCompile("`([^`]+)`")
 
-// cells splits the rows of a document's tables; a row that is none gives nothing.
+// cells returns the cells of a table row, or nil for any other line.
 func cells(line string) []string {
 	line = strings.TrimSpace(line)
 	if !strings.HasPrefix(line, "| `") {
@@ -40,7 +40,7 @@ func cells(line string) []string {
 	return c
 }
 
-// names are the words in backquotes of a cell.
+// names returns the words of a cell that stand in backquotes.
 func names(cell string) []string {
 	var all []string
 	for _, m := range code.FindAllStringSubmatch(cell, -1) {
@@ -49,7 +49,8 @@ func names(cell string) []string {
 	return all
 }
 
-// documented reads the tables of metrics.md. passed are the event types that the processes under test pass.
+// documented reads the tables of metrics.md; passed lists the event types that the tested processes
+// pass.
 func documented(t *testing.T, passed ...string) map[string]metric {
 	t.Helper()
 	all := map[string]metric{}
@@ -77,11 +78,11 @@ func documented(t *testing.T, passed ...string) map[string]metric {
 	for name, m := range all {
 		for label := range m.labels {
 			if m.labels[label] = values[name][label]; m.labels[label] == nil {
-				t.Errorf("metrics.md gives no values of the label %s of %s", label, name)
+				t.Errorf("metrics.md lists no values for the label %s of %s", label, name)
 			}
 		}
 		if len(values[name]) != len(m.labels) {
-			t.Errorf("metrics.md gives values of other labels of %s than it has", name)
+			t.Errorf("metrics.md lists values for labels that %s does not have", name)
 		}
 	}
 	if len(all) < 20 {
@@ -90,7 +91,7 @@ func documented(t *testing.T, passed ...string) map[string]metric {
 	return all
 }
 
-// scrape reads the metrics of a process.
+// scrape returns the metrics of a process.
 func scrape(t *testing.T, url string) (map[string]*dto.MetricFamily, []byte) {
 	t.Helper()
 	families, text, err := tryScrape(url)
@@ -117,7 +118,8 @@ func tryScrape(url string) (map[string]*dto.MetricFamily, []byte, error) {
 	return families, text, err
 }
 
-// What processes export from their first moment is what metrics.md says: these metrics and no others, with these types, labels and values.
+// From its first moment a process exports exactly the metrics of metrics.md, with these types,
+// labels and values.
 func TestProcessesExportWhatIsDocumented(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)
@@ -137,7 +139,7 @@ func TestProcessesExportWhatIsDocumented(t *testing.T) {
 					continue
 				}
 				if m, ok := want[name]; !ok {
-					t.Errorf("exports %s, which metrics.md does not have", name)
+					t.Errorf("exports %s, which metrics.md does not list", name)
 				} else {
 					checkFamily(t, f, m)
 				}
@@ -195,14 +197,15 @@ func checkFamily(t *testing.T, f *dto.MetricFamily, m metric) {
 		delete(seen, label)
 	}
 	if len(seen) > 0 {
-		t.Errorf("%s has the labels %v, too", name, slices.Sorted(maps.Keys(seen)))
+		t.Errorf("%s has the undocumented labels %v", name, slices.Sorted(maps.Keys(seen)))
 	}
 	if len(f.GetMetric()) != combinations {
 		t.Errorf("%s has %d series instead of %d: not every one is there from the start", name, len(f.GetMetric()), combinations)
 	}
 }
 
-// bounds are the bucket bounds that the specification, thresholds and panels stand on: in the first bucket at most, and these, or one above.
+// bounds lists the bucket bounds that specification, alerts and panels need. The first bucket ends
+// at `first` or below; each of the others is a bound, or lies below one.
 var bounds = map[string]struct {
 	first float64
 	exact []float64
@@ -223,7 +226,7 @@ func checkBuckets(t *testing.T, name string, h *dto.Histogram) {
 	}
 	want, ok := bounds[name]
 	if !ok || len(got) < 2 {
-		t.Fatalf("nothing is known of the buckets %v of %s", got, name)
+		t.Fatalf("no expected bounds for the buckets %v of %s", got, name)
 	}
 	if got[0] > want.first {
 		t.Errorf("the first bucket of %s ends at %v", name, got[0])
@@ -238,7 +241,7 @@ func checkBuckets(t *testing.T, name string, h *dto.Histogram) {
 	}
 }
 
-// A reload takes no metric away and no count back.
+// A reload removes no metric and resets no count.
 func TestMetricsSurviveReloads(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)
@@ -257,7 +260,7 @@ func TestMetricsSurviveReloads(t *testing.T) {
 			continue
 		}
 		if after[name] == nil || len(after[name].GetMetric()) != len(f.GetMetric()) {
-			t.Errorf("after the reload %s is gone, or has other series", name)
+			t.Errorf("after the reload %s is missing or has other series", name)
 		}
 	}
 	if got := sample(after, "tenzo_auth_requests_total", "result", "allowed"); got != 3 {
@@ -265,7 +268,7 @@ func TestMetricsSurviveReloads(t *testing.T) {
 	}
 }
 
-// sample is the value of a counter or gauge whose label has a value.
+// sample returns the value of the counter or gauge whose label has the given value.
 func sample(families map[string]*dto.MetricFamily, name, label, value string) float64 {
 	for _, m := range families[name].GetMetric() {
 		for _, pair := range m.GetLabel() {

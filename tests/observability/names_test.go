@@ -16,7 +16,7 @@ var (
 	matcher    = regexp.MustCompile(`([a-z_]+)(=~|!~|!=|=)"([^"]*)"`)
 )
 
-// base is the metric that a series belongs to.
+// base returns the metric that a series belongs to.
 func base(series string, known map[string]metric) string {
 	for _, suffix := range []string{"_bucket", "_count", "_sum"} {
 		if b, ok := strings.CutSuffix(series, suffix); ok && known[b].kind == "histogram" {
@@ -26,7 +26,8 @@ func base(series string, known map[string]metric) string {
 	return series
 }
 
-// Whatever names a metric names one that is there, with labels and values that it has; and every metric stands on a dashboard.
+// Every metric named in rules, dashboards and documents exists with the labels and values used
+// there, and every metric appears on a dashboard.
 func TestNamesOfMetricsExist(t *testing.T) {
 	known := documented(t, passedEvent)
 	texts := map[string]string{}
@@ -48,13 +49,13 @@ func TestNamesOfMetricsExist(t *testing.T) {
 	}
 	for name := range known {
 		if !shown[name] {
-			t.Errorf("%s stands on no dashboard", name)
+			t.Errorf("%s appears on no dashboard", name)
 		}
 	}
 	for _, r := range rules(t) {
 		texts[r.file] += "\n" + r.Expr
 	}
-	// In prose, these are no metrics.
+	// These names appear in prose and are not metrics.
 	others := []string{"tenzo_auth", "tenzo_strip", "tenzo_health", "tenzo_developer_tools", "tenzo_refusal"}
 	documents := append(glob(t, inConfig(t, "docs", "*.md")), filepath.Join(harness.Root(t), "README.md"))
 	for _, path := range append(documents, glob(t, inConfig(t, "prometheus", "tests", "*.yml"))...) {
@@ -63,7 +64,7 @@ func TestNamesOfMetricsExist(t *testing.T) {
 	for file, text := range texts {
 		for _, n := range metricName.FindAllString(text, -1) {
 			if _, ok := known[base(n, known)]; !ok && !slices.Contains(others, n) && !strings.HasSuffix(n, "_") && !strings.HasPrefix(n, "tenzo_pk_") && !recorded(t, n) {
-				t.Errorf("%s names %s, which is no metric", file, n)
+				t.Errorf("%s names %s, which is not a metric", file, n)
 			}
 		}
 		for _, m := range matchers.FindAllStringSubmatch(text, -1) {
@@ -72,13 +73,13 @@ func TestNamesOfMetricsExist(t *testing.T) {
 	}
 }
 
-// recorded says whether a name is part of the name of a recording rule.
+// recorded reports whether a name is part of a recording rule's name.
 func recorded(t *testing.T, name string) bool {
 	t.Helper()
 	return slices.ContainsFunc(rules(t), func(r rule) bool { return slices.Contains(strings.Split(r.Record, ":"), name) })
 }
 
-// checkMatchers holds the label matchers of a selector against what the metric has.
+// checkMatchers checks the label matchers of a selector against the documented labels.
 func checkMatchers(t *testing.T, file, series, list string, known map[string]metric) {
 	t.Helper()
 	name := base(series, known)
@@ -90,7 +91,7 @@ func checkMatchers(t *testing.T, file, series, list string, known map[string]met
 		}
 	}
 	if strings.HasPrefix(series, "deployment:caddy_") {
-		return // Caddy's own, which the test on real processes looks at
+		return // Caddy's own metric, which the end-to-end test checks
 	}
 	for _, m := range matcher.FindAllStringSubmatch(list, -1) {
 		label, values := m[1], strings.Split(m[3], "|")
@@ -102,7 +103,7 @@ func checkMatchers(t *testing.T, file, series, list string, known map[string]met
 		}
 		has, ok := known[name].labels[label]
 		if !ok {
-			t.Errorf("%s selects %s by %s, which it does not have", file, series, label)
+			t.Errorf("%s selects %s by %s, a label it does not have", file, series, label)
 		}
 		for _, v := range values {
 			if !slices.Contains(has, v) {

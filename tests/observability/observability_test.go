@@ -1,5 +1,6 @@
-// Package observability proves what operators look at and what wakes them: that rules, dashboards, documents and examples under config
-// name what the programs really export, that every threshold is tested, and that real data reaches every panel.
+// Package observability tests what operators look at and what alerts them: rules, dashboards,
+// documents and examples under config name only what the programs export, every threshold is
+// tested, and real data reaches every panel.
 package observability
 
 import (
@@ -14,13 +15,13 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// inConfig is a path under config.
+// inConfig returns a path under config.
 func inConfig(t *testing.T, elem ...string) string {
 	t.Helper()
 	return filepath.Join(append([]string{harness.Root(t), "config"}, elem...)...)
 }
 
-// read reads a file whole.
+// read returns the content of a file.
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -30,7 +31,8 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// glob finds files and fails the test where there is none: a pattern that finds nothing tests nothing.
+// glob returns the matching files and fails the test where none matches, since it would test
+// nothing.
 func glob(t *testing.T, pattern string) []string {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -40,7 +42,7 @@ func glob(t *testing.T, pattern string) []string {
 	return files
 }
 
-// readYAML decodes a file of one YAML document.
+// readYAML decodes a file that holds one YAML document.
 func readYAML(t *testing.T, path string, into any) {
 	t.Helper()
 	if err := yaml.Unmarshal([]byte(read(t, path)), into); err != nil {
@@ -48,7 +50,7 @@ func readYAML(t *testing.T, path string, into any) {
 	}
 }
 
-// run runs a program to its end and returns what it wrote.
+// run runs a program to completion and returns its output.
 func run(dir, program string, args ...string) (string, error) {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = dir

@@ -9,24 +9,25 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// This file holds what operate.md tells operators to give to Alertmanager, and to Prometheus beside the rules that are shipped.
+// This file tests the snippets of operate.md for Alertmanager, and for Prometheus beside the
+// shipped rules.
 
-// snippetFor returns the fenced block of operate.md that says it is tested by the running test.
+// snippetFor returns the fenced block of operate.md that names the running test.
 func snippetFor(t *testing.T) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(read(t, inConfig(t, "docs", "operate.md")), "<!-- test: "+t.Name()+" -->\n```yaml\n")
 	block, _, closed := strings.Cut(rest, "```")
 	if !ok || !closed {
-		t.Fatal("operate.md has no such snippet")
+		t.Fatal("operate.md has no snippet that names this test")
 	}
 	return block
 }
 
-// matcherOfAlerts is a matcher of Alertmanager on the name of alerts.
+// matcherOfAlerts matches an Alertmanager matcher on the label alertname.
 var matcherOfAlerts = regexp.MustCompile(`^alertname =~ "([^"]+)"$`)
 
-// The rules for Alertmanager name alerts that are there, hold back nothing of another environment, and leave no page without a cause: what
-// is critical is held back by its cause only, and no cause is held back itself.
+// The inhibition rules name existing alerts and stay within one environment. A critical alert is
+// inhibited only by its cause, and no cause is inhibited itself, so some alert always remains.
 func TestAlertmanagerSnippetNamesAlerts(t *testing.T) {
 	var config struct {
 		Route struct {
@@ -42,7 +43,7 @@ func TestAlertmanagerSnippetNamesAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Equal(config.Route.GroupBy, []string{"alertname", "environment"}) || len(config.InhibitRules) == 0 {
-		t.Errorf("groups by %v, and has %d rules of inhibition", config.Route.GroupBy, len(config.InhibitRules))
+		t.Errorf("groups by %v and has %d inhibition rules", config.Route.GroupBy, len(config.InhibitRules))
 	}
 	severity := map[string]string{}
 	for _, r := range rules(t) {
@@ -50,7 +51,7 @@ func TestAlertmanagerSnippetNamesAlerts(t *testing.T) {
 			severity[r.Alert] = r.Labels["severity"]
 		}
 	}
-	// named are the alerts that matchers select.
+	// named returns the alerts that the matchers select.
 	named := func(matchers []string) (alerts []string) {
 		lesser := slices.Contains(matchers, `severity != "critical"`)
 		for _, m := range matchers {
@@ -69,7 +70,7 @@ func TestAlertmanagerSnippetNamesAlerts(t *testing.T) {
 					}
 				}
 				if !found {
-					t.Errorf("%s names no alert", part)
+					t.Errorf("%s matches no alert", part)
 				}
 			}
 		}
@@ -78,18 +79,19 @@ func TestAlertmanagerSnippetNamesAlerts(t *testing.T) {
 	var sources, targets []string
 	for _, r := range config.InhibitRules {
 		if !slices.Equal(r.Equal, []string{"environment"}) {
-			t.Errorf("%v holds back what is equal in %v", r.SourceMatchers, r.Equal)
+			t.Errorf("%v inhibits alerts with equal %v", r.SourceMatchers, r.Equal)
 		}
 		sources, targets = append(sources, named(r.SourceMatchers)...), append(targets, named(r.TargetMatchers)...)
 	}
 	for _, source := range sources {
 		if severity[source] != "critical" || slices.Contains(targets, source) {
-			t.Errorf("%s, of severity %s, holds back others, and is held back: %v", source, severity[source], slices.Contains(targets, source))
+			t.Errorf("%s, of severity %s, inhibits others; inhibited itself: %v", source, severity[source], slices.Contains(targets, source))
 		}
 	}
 }
 
-// The rules on metrics of other exporters are as complete as ours, and Prometheus takes them.
+// The rules on other exporters' metrics are as complete as the shipped ones, and Prometheus accepts
+// them.
 func TestRulesOfOtherExportersAreValid(t *testing.T) {
 	text := snippetFor(t)
 	file := t.TempDir() + "/rules.yml"
@@ -108,7 +110,7 @@ func TestRulesOfOtherExportersAreValid(t *testing.T) {
 			t.Errorf("%s is incomplete: %+v", r.Alert, r)
 		}
 		if _, anchor, ok := strings.Cut(r.Annotations["runbook_url"], "runbooks.md#"); ok && !slices.Contains(anchors(read(t, inConfig(t, "docs", "runbooks.md"))), anchor) {
-			t.Errorf("%s links to %s, which is no heading", r.Alert, anchor)
+			t.Errorf("%s links to %s, which is not a heading", r.Alert, anchor)
 		}
 	}
 }

@@ -13,16 +13,17 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// passedEvent is an event type beyond the documented ones that the processes under test deliver.
+// passedEvent is an undocumented event type that the tested processes deliver (pass_event).
 const passedEvent = "candidate.hired"
 
-// processes are a Redis, a gateway that delivers webhooks too, a companion dispatcher, and a receiver.
+// processes holds a Redis, a gateway that also delivers webhooks, a companion dispatcher and a
+// receiver.
 type processes struct {
 	redis                           *harness.Redis
 	gateway, dispatch               *harness.Gateway
 	receiver                        *harness.Receiver
 	site                            string // the gateway's URL
-	lostSite                        string // that of the site whose upstream is not there
+	lostSite                        string // URL of the site whose upstream is unreachable
 	key                             string
 	gatewayMetrics, dispatchMetrics string
 	gatewayReady, dispatchReady     string
@@ -30,7 +31,7 @@ type processes struct {
 	ports                           struct{ site, lostSite, status, upstream int }
 }
 
-// startProcesses starts them all on a marked Redis with one key of the organization acme.
+// startProcesses starts all of them on an initialized Redis with one key of the organization acme.
 func startProcesses(t *testing.T) *processes {
 	t.Helper()
 	p := &processes{redis: harness.StartRedis(t), receiver: harness.NewReceiver(t, harness.ReceiverOptions{})}
@@ -43,7 +44,7 @@ func startProcesses(t *testing.T) *processes {
 
 func (p *processes) env() []string { return []string{"TENZO_REDIS_URL=" + p.redis.URL()} }
 
-// command runs one of the commands against the Redis and returns its standard output.
+// command runs a tenzo-gateway command against the Redis and returns its standard output.
 func (p *processes) command(t *testing.T, args ...string) string {
 	t.Helper()
 	r := harness.RunGateway(t, p.env(), "", args...)
@@ -63,7 +64,7 @@ func (p *processes) createKey(t *testing.T, args ...string) string {
 	return created.Key
 }
 
-// startGateway starts the gateway with the same set-up as the shipped Caddyfile, on free ports.
+// startGateway starts the gateway with the shipped Caddyfile's set-up on free ports.
 func (p *processes) startGateway(t *testing.T) {
 	t.Helper()
 	p.ports.site, p.ports.status, p.ports.upstream = harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
@@ -119,7 +120,7 @@ func (p *processes) startDispatch(t *testing.T) {
 	p.restartDispatch(t)
 }
 
-// restartDispatch starts another companion in place of one that ended.
+// restartDispatch starts a new companion after the previous one ended.
 func (p *processes) restartDispatch(t *testing.T) {
 	t.Helper()
 	listen := p.listen
@@ -134,13 +135,13 @@ func (p *processes) restartDispatch(t *testing.T) {
 	})
 }
 
-// sha256Hex is how a key is named in Redis.
+// sha256Hex returns the digest under which Redis stores a key.
 func sha256Hex(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:])
 }
 
-// get sends a request with a key, none where empty, and returns the status.
+// get sends a request, with the key where it is not empty, and returns the status.
 func (p *processes) get(t *testing.T, key string) int {
 	t.Helper()
 	return p.getFrom(t, p.site, key)

@@ -23,8 +23,8 @@ type prometheus struct {
 	start time.Time
 }
 
-// startPrometheus scrapes the processes each second, under the job names that rules and dashboards expect. Rules are evaluated each second,
-// too; what they wait for (`for`) stays as it is.
+// startPrometheus scrapes the processes every second, under the job names that rules and dashboards
+// expect. Rules are evaluated every second as well; their `for` durations stay as shipped.
 func startPrometheus(t *testing.T, p *processes) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
@@ -58,7 +58,7 @@ scrape_configs:
 	return m
 }
 
-// get asks Prometheus' HTTP API.
+// get queries Prometheus' HTTP API.
 func (m *prometheus) get(ctx context.Context, path string, values url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -79,19 +79,20 @@ func (m *prometheus) get(ctx context.Context, path string, values url.Values, in
 		return err
 	}
 	if answer.Status != "success" {
-		return fmt.Errorf("prometheus says %s", answer.Error)
+		return fmt.Errorf("prometheus answered: %s", answer.Error)
 	}
 	return json.Unmarshal(answer.Data, into)
 }
 
-// query is how many series an expression has now.
+// query returns how many series an expression has now.
 func (m *prometheus) query(ctx context.Context, expr string) (int, error) {
 	var data struct{ Result []json.RawMessage }
 	err := m.get(ctx, "/api/v1/query", url.Values{"query": {expr}}, &data)
 	return len(data.Result), err
 }
 
-// labelValues are the values that a label of a metric had since the start: what label_values() of a dashboard's variable finds.
+// labelValues returns every value a label has had since the start, as label_values() of a
+// dashboard's variable does.
 func (m *prometheus) labelValues(ctx context.Context, selector, label string) (values []string, err error) {
 	err = m.get(ctx, "/api/v1/label/"+label+"/values", url.Values{
 		"match[]": {selector}, "start": {strconv.FormatInt(m.start.Unix(), 10)}, "end": {strconv.FormatInt(time.Now().Unix()+1, 10)},
@@ -99,7 +100,7 @@ func (m *prometheus) labelValues(ctx context.Context, selector, label string) (v
 	return values, err
 }
 
-// values is how many values, numbers all of them, an expression had at any second since the start.
+// values counts the samples, NaN excluded, that an expression had at any second since the start.
 func (m *prometheus) values(ctx context.Context, expr string) (int, error) {
 	var data struct {
 		Result []struct{ Values [][2]any }
@@ -122,10 +123,10 @@ func (m *prometheus) values(ctx context.Context, expr string) (int, error) {
 	return n, nil
 }
 
-// watch notes which alerts are pending or firing, until stopped.
+// watch records which alerts became pending or firing, until stopped.
 type watch struct {
 	mu   sync.Mutex
-	seen map[string]time.Time // by name and state, since when
+	seen map[string]time.Time // when each name and state was first seen
 	err  error
 	stop func()
 }
@@ -177,13 +178,13 @@ func (m *prometheus) watch(t *testing.T) *watch {
 	return w
 }
 
-// await waits until an alert was pending, or firing.
+// await waits until the alert has been in one of the states.
 func (w *watch) await(t *testing.T, within time.Duration, alert string, states ...string) {
 	t.Helper()
 	harness.Eventually(t, within, func() error { return w.was(alert, states...) })
 }
 
-// was is nil where an alert was pending, or firing.
+// was returns nil if the alert has been in one of the states.
 func (w *watch) was(alert string, states ...string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

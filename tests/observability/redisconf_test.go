@@ -13,7 +13,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// exampleRedis is a Redis with the configuration of the example.
+// exampleRedis starts a Redis with the example's configuration.
 type exampleRedis struct{ addr, port string }
 
 func startExampleRedis(t *testing.T, args ...string) exampleRedis {
@@ -29,7 +29,7 @@ func startExampleRedis(t *testing.T, args ...string) exampleRedis {
 	return r
 }
 
-// as is a client of one of the example's users, with the password that stands there.
+// as returns a client of one of the example's users, with the password written there.
 func (r exampleRedis) as(t *testing.T, user string) *redis.Client {
 	t.Helper()
 	password := map[string]string{
@@ -40,7 +40,7 @@ func (r exampleRedis) as(t *testing.T, user string) *redis.Client {
 	return c
 }
 
-// refuses fails the test where a user may do what it must not.
+// refuses fails the test if a user may run the command.
 func refuses(t *testing.T, c *redis.Client, user string, args ...any) {
 	t.Helper()
 	if err := c.Do(t.Context(), args...).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
@@ -48,7 +48,8 @@ func refuses(t *testing.T, c *redis.Client, user string, args ...any) {
 	}
 }
 
-// The Redis of the example does what we need, for its users and nobody else.
+// The example's Redis permits what gateway and dispatcher need to its own users, and nothing to
+// anybody else.
 func TestRedisConfigurationSuffices(t *testing.T) {
 	t.Parallel()
 	r := startExampleRedis(t)
@@ -75,11 +76,11 @@ func TestRedisConfigurationSuffices(t *testing.T) {
 	nobody := redis.NewClient(&redis.Options{Addr: r.addr})
 	defer func() { _ = nobody.Close() }()
 	if err := nobody.Ping(t.Context()).Err(); err == nil {
-		t.Error("nobody needs a password")
+		t.Error("commands succeed without a password")
 	}
 }
 
-// Whoever administers may do what runbooks and backups ask for.
+// The administrator may run what runbooks and backups need.
 func TestRedisCanBeAdministered(t *testing.T) {
 	t.Parallel()
 	r := startExampleRedis(t)
@@ -94,7 +95,7 @@ func TestRedisCanBeAdministered(t *testing.T) {
 	}
 }
 
-// A replica copies the example's Redis as the user for that.
+// A replica replicates from the example's Redis as its replication user.
 func TestRedisCanBeReplicated(t *testing.T) {
 	t.Parallel()
 	r := startExampleRedis(t)
@@ -106,7 +107,7 @@ func TestRedisCanBeReplicated(t *testing.T) {
 	harness.Eventually(t, 20*time.Second, func() error { return copied.Get(t.Context(), "tenzo:schema").Err() })
 }
 
-// A backend may write keys and webhooks as keys-from-elsewhere.md has them, and nothing beyond.
+// A backend may write keys and webhooks as keys-from-elsewhere.md describes, and nothing else.
 func TestBackendMayWriteKeys(t *testing.T) {
 	t.Parallel()
 	r := startExampleRedis(t)

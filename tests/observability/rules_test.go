@@ -26,7 +26,7 @@ type rule struct {
 	file        string
 }
 
-// rules reads every rule under config/prometheus.
+// rules returns every rule under config/prometheus.
 func rules(t *testing.T) []rule {
 	t.Helper()
 	var all []rule
@@ -45,7 +45,7 @@ func rules(t *testing.T) []rule {
 	return all
 }
 
-// ruleFiles are the files that the example configuration loads.
+// ruleFiles returns the files that the example configuration loads.
 func ruleFiles(t *testing.T) []string {
 	t.Helper()
 	var c struct {
@@ -77,7 +77,7 @@ func TestRulesPassTheirTests(t *testing.T) {
 	}
 }
 
-// Every alert says how bad it is, what happened, and where to read on; and what it links to is there.
+// Every alert has a severity, a summary, a description and the link of an existing runbook.
 func TestAlertsAreComplete(t *testing.T) {
 	runbooks := headings(t, "runbooks.md")
 	name := regexp.MustCompile(`^Tenzo([A-Z][a-z]+)+$`)
@@ -119,12 +119,12 @@ func TestAlertsAreComplete(t *testing.T) {
 	}
 	for _, h := range runbooks {
 		if strings.HasPrefix(h, "Tenzo") && !seen[h] {
-			t.Errorf("runbooks.md has a heading for %s, which is no alert", h)
+			t.Errorf("runbooks.md has a heading for %s, which is not an alert", h)
 		}
 	}
 }
 
-// headings are the second-level headings of a document under config/docs.
+// headings returns the second-level headings of a document under config/docs.
 func headings(t *testing.T, document string) []string {
 	t.Helper()
 	var found []string
@@ -136,14 +136,14 @@ func headings(t *testing.T, document string) []string {
 	return found
 }
 
-// ruleTest is a test of promtool, of which only the name is looked at.
+// ruleTest is a promtool test; only its name is read.
 type ruleTest struct {
 	RuleFiles          []string         `yaml:"rule_files"`
 	EvaluationInterval string           `yaml:"evaluation_interval"`
 	Tests              []map[string]any `yaml:"tests"`
 }
 
-// testsOf are the tests of one alert: those whose names begin with its own.
+// testsOf returns the tests of one alert: those whose names begin with the alert's name.
 func testsOf(t *testing.T, alert string) ruleTest {
 	t.Helper()
 	for _, path := range glob(t, inConfig(t, "prometheus", "tests", "*.yml")) {
@@ -160,8 +160,8 @@ func testsOf(t *testing.T, alert string) ruleTest {
 	return ruleTest{}
 }
 
-// Each alert is tested by a series that fires and one that does not, near its threshold: with the threshold twice or half as large, or
-// the comparison turned around, or with four times the wait, its tests must fail.
+// Each alert has a series that fires and one that does not, near its threshold: its tests must fail
+// with the threshold doubled or halved, with the comparison reversed, and with four times the wait.
 func TestThresholdsAreTested(t *testing.T) {
 	for _, r := range rules(t) {
 		if r.Alert == "" {
@@ -175,7 +175,7 @@ func TestThresholdsAreTested(t *testing.T) {
 				t.Errorf("lacks a series that fires (environment=\"over\") or one that does not (\"under\"): %v", err)
 			}
 			if out, err := tryRule(t, r, tests, r.Expr); err != nil {
-				t.Fatalf("fails as it is: %v\n%s", err, out)
+				t.Fatalf("fails unchanged: %v\n%s", err, out)
 			}
 			mutants := mutate(t, r.Expr)
 			if len(mutants) == 0 {
@@ -183,7 +183,7 @@ func TestThresholdsAreTested(t *testing.T) {
 			}
 			for _, m := range mutants {
 				if _, err := tryRule(t, r, tests, m); err == nil {
-					t.Errorf("its tests pass although the expression is now\n%s", m)
+					t.Errorf("its tests still pass with the expression\n%s", m)
 				}
 			}
 			wait, err := time.ParseDuration(*r.For)
@@ -194,7 +194,7 @@ func TestThresholdsAreTested(t *testing.T) {
 				longer := r
 				longer.For = new((4 * wait).String())
 				if _, err := tryRule(t, longer, tests, r.Expr); err == nil {
-					t.Errorf("its tests pass although it waits for %s", *longer.For)
+					t.Errorf("its tests still pass with for: %s", *longer.For)
 				}
 			}
 		})
@@ -203,7 +203,7 @@ func TestThresholdsAreTested(t *testing.T) {
 
 var comparison = regexp.MustCompile(`(==|!=|>|<) ([0-9.]+)\b`)
 
-// mutate returns the expression with each threshold changed and each comparison turned.
+// mutate returns the expression with each threshold changed and each comparison reversed.
 func mutate(t *testing.T, expr string) []string {
 	t.Helper()
 	turned := map[string]string{"==": "!=", "!=": "==", ">": "<=", "<": ">="}
@@ -220,7 +220,7 @@ func mutate(t *testing.T, expr string) []string {
 		put(turned[operator], n)
 		switch {
 		case operator == ">" && n == 0:
-			put(operator, 3) // counts of something that must never happen: the first one fires
+			put(operator, 3) // counts what must never happen: the first one fires
 		case operator == ">" || operator == "<":
 			put(operator, 2*n)
 			put(operator, n/2)

@@ -23,13 +23,15 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// example is a running example of config/examples: its own text, but for ports, hosts and certificates, which are this machine's.
+// example is a running example of config/examples. Its text is unchanged except for ports, hosts
+// and certificates.
 type example struct {
 	*harness.Gateway
-	t        *testing.T
-	home     string
-	ports    map[string]string // by the example's own: 80, 443, 8080, 2112
-	upstream *harness.Receiver // stands for every host behind the gateway; answers 200 and names an organization
+	t     *testing.T
+	home  string
+	ports map[string]string // free ports by the example's ports: 80, 443, 8080, 2112
+	// upstream replaces every host behind the gateway; it answers 200 and names the organization.
+	upstream *harness.Receiver
 	key      string
 }
 
@@ -45,7 +47,7 @@ func serve(t *testing.T, name, redisURL string, swaps ...string) *example {
 	text := strings.NewReplacer(swaps...).Replace(caddyfiles(t)[name])
 	text = strings.NewReplacer("public-api:8000", e.upstream.Addr(), "reports:8000", e.upstream.Addr(), "dashboard:9000", e.upstream.Addr(),
 		"localhost:8000", e.upstream.Addr(), "admin localhost:2019\n", "", ":8080", ":"+e.ports["8080"], ":2112", ":"+e.ports["2112"]).Replace(text)
-	// No certificate authority of the world is reachable; Caddy's own stands in for it.
+	// No public certificate authority is reachable; Caddy's internal one replaces it.
 	text = strings.Replace(text, "{\n", fmt.Sprintf("{\n\tadmin {$TENZO_TEST_ADMIN}\n\tlocal_certs\n\tskip_install_trust\n\thttp_port %s\n\thttps_port %s\n",
 		e.ports["80"], e.ports["443"]), 1)
 	env := []string{"TENZO_REDIS_URL=" + redisURL, "XDG_DATA_HOME=" + e.home}
@@ -62,7 +64,7 @@ func serve(t *testing.T, name, redisURL string, swaps ...string) *example {
 	return e
 }
 
-// ask sends a request to a host of the example; headers come in pairs.
+// ask sends a request to a host of the example; headers are name and value pairs.
 func (e *example) ask(address string, headers ...string) (status int, body string) {
 	e.t.Helper()
 	where, err := url.Parse(address)
@@ -82,7 +84,7 @@ func (e *example) ask(address string, headers ...string) (status int, body strin
 	}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Timeout: 10 * time.Second, Transport: transport}
-	err = harness.Poll(10*time.Second, func() error { // certificates are made in the background
+	err = harness.Poll(10*time.Second, func() error { // certificates are issued in the background
 		req, err := http.NewRequestWithContext(e.t.Context(), http.MethodGet, address, nil)
 		if err != nil {
 			return err
@@ -105,7 +107,7 @@ func (e *example) ask(address string, headers ...string) (status int, body strin
 	return status, body
 }
 
-// authority is the certificate authority that the example's Caddy made for itself.
+// authority returns the certificate authority that the example's Caddy created.
 func (e *example) authority(scheme string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	if scheme != "https" {
@@ -122,7 +124,8 @@ func (e *example) authority(scheme string) *x509.CertPool {
 	return pool
 }
 
-// guards says where an address does not do what the gateway is for: refuse without a key, and let in with one, as the organization.
+// guards checks that an address refuses a request without a key, and passes one with a key as the
+// key's organization.
 func (e *example) guards(address string) {
 	e.t.Helper()
 	if status, _ := e.ask(address); status != http.StatusUnauthorized {
@@ -168,7 +171,8 @@ func TestSidecarsServe(t *testing.T) {
 		e := serve(t, name, harness.StartRedis(t).URL())
 		e.guards("http://localhost:8080/v1/jobs")
 	}
-	e := serve(t, "Caddyfile", harness.StartRedis(t).URL()) // of the compose file; it has no upstream
+	// The Caddyfile of the compose file has no upstream.
+	e := serve(t, "Caddyfile", harness.StartRedis(t).URL())
 	if status, body := e.ask("http://localhost:8080/", "Authorization", "Bearer "+e.key); status != http.StatusOK || body != "organization acme" {
 		t.Errorf("answered %d: %s", status, body)
 	}
@@ -188,7 +192,7 @@ func TestSeveralSitesServe(t *testing.T) {
 	}
 }
 
-// The client's address is what the load balancer says, and what nobody else says.
+// The client's address is taken from the load balancer's header, and from nobody else's.
 func TestLoadBalancerIsBelieved(t *testing.T) {
 	t.Parallel()
 	for networks, want := range map[string]string{"10.0.0.0/16": "127.0.0.1", "127.0.0.0/8": "203.0.113.9"} {
@@ -201,7 +205,7 @@ func TestLoadBalancerIsBelieved(t *testing.T) {
 
 var hostOfURL = regexp.MustCompile(`[a-z0-9-]+\.internal:\d+`)
 
-// withUser gives a Redis the user of the examples, and returns the file of its password.
+// withUser creates the examples' user in a Redis and returns the file of its password.
 func withUser(t *testing.T, do func(context.Context, ...any) *redis.Cmd) string {
 	t.Helper()
 	if err := do(t.Context(), "ACL", "SETUSER", "tenzo", "on", ">s3cret", "~tenzo:*", "~{tenzo:*", "+@all", "-@admin", "-@dangerous", "+info").Err(); err != nil {
@@ -245,7 +249,7 @@ func TestExampleOfClusterServes(t *testing.T) {
 	e.guards("http://localhost:8080/")
 }
 
-// swapHosts pairs the hosts that stand in an example with those of a URL.
+// swapHosts pairs the hosts in an example with those of a URL.
 func swapHosts(t *testing.T, name, redisURL string) []string {
 	t.Helper()
 	u, err := url.Parse(redisURL)

@@ -1,13 +1,14 @@
 package main
 
-// allRequests is the rate of requests that tenzo_auth judged.
+// allRequests is the rate of requests that tenzo_auth decided.
 const allRequests = `sum(rate(tenzo_auth_requests_total{@}[$__rate_interval]))`
 
-// outer selects the routes in which Caddy counts the requests of a site: it goes by the name of a route's first handler, which is subroute on
-// a site with a host name.
+// outer selects the outermost routes of sites. Caddy labels them with the route's first handler,
+// which is subroute on a site with a host name.
 const outer = `handler=~"subroute|tenzo_auth"`
 
-// responses are the rates of Caddy's responses. A request counts in each route that it passes; the outermost has them all, hence max.
+// responses returns the rates of Caddy's responses. Caddy counts a request in each route it passes;
+// the outermost has them all, hence max.
 func responses(which string) string {
 	if which != "" {
 		which = ", " + which
@@ -15,7 +16,7 @@ func responses(which string) string {
 	return `max without (handler) (rate(caddy_http_request_duration_seconds_count{@, ` + outer + which + `}[$__rate_interval]))`
 }
 
-// gateway is about requests with API keys.
+// gateway is the dashboard of requests with API keys.
 func gateway() dashboard {
 	return dashboard{
 		uid: "tenzo-gateway", title: "Tenzo gateway", present: "tenzo_auth_requests_total",
@@ -27,19 +28,19 @@ func gateway() dashboard {
 					q("", `sum(rate(tenzo_auth_requests_total{@, result="allowed"}[$__rate_interval]))`)),
 				stat("Refused", share, "Share of requests refused for their credentials.",
 					q("", orZero(ratio(`sum(rate(tenzo_auth_requests_total{@, result!~"allowed|key_store_unavailable|invalid_key_record"}[$__rate_interval]))`, allRequests)))).
-					from(orange(0.2), red(0.5)),
+					thresholds(orange(0.2), red(0.5)),
 				stat("No verdict", share, "Share of requests answered 503: Redis gave no answer in time, or a key's record is broken.",
 					q("", orZero(ratio(`sum(rate(tenzo_auth_requests_total{@, result=~"key_store_unavailable|invalid_key_record"}[$__rate_interval]))`, allRequests)))).
-					from(orange(0.001), red(0.01)),
+					thresholds(orange(0.001), red(0.01)),
 				stat("Redis", cores, "The worst that any process says of Redis.",
-					q("answers", `min(tenzo_redis_up{@})`), q("data", `min(tenzo_redis_initialized{@})`)).says(upDown("ok", "no")),
+					q("answers", `min(tenzo_redis_up{@})`), q("data", `min(tenzo_redis_initialized{@})`)).mapped(upDown("ok", "no")),
 				stat("Staleness", seconds, "How old the oldest change of a key could be that some gateway has not seen. Beyond 60 s nothing cached is trusted.",
-					q("", `max(tenzo_auth_staleness_seconds{@})`)).from(orange(5), red(30)),
+					q("", `max(tenzo_auth_staleness_seconds{@})`)).thresholds(orange(5), red(30)),
 				stat("Upstream failing", share, "Share of responses that are 502 or 504: the upstream could not be reached, or broke off. Needs the global option `metrics`.",
 					q("", orZero(ratio(`sum(`+responses(`code=~"502|504"`)+`)`, `sum(`+responses("")+`)`)))).
-					from(orange(0.01), red(0.05)),
+					thresholds(orange(0.01), red(0.05)),
 				stat("Gateways", count, "Processes that answer Prometheus. Orange: a single one, so that nothing takes over when it fails.",
-					q("", orZero(`sum(up{@})`))).whole().worst(1, 2),
+					q("", orZero(`sum(up{@})`))).whole().lowIsBad(1, 2),
 			}},
 			{"Who is let in, who is not?", []panel{
 				graph("Requests by result", requests, "All requests; the codes are those of the problem+json bodies.",
@@ -58,23 +59,23 @@ func gateway() dashboard {
 				graph("Keys in the cache", count, "Good keys held; cache_size bounds them.",
 					q("{{instance}}", `tenzo_auth_cache_entries{@}`)),
 				graph("Keys pushed out of the cache", perSecond, "Steadily above zero, cache_size is smaller than the keys in use.",
-					q("{{instance}}", `rate(tenzo_auth_cache_evictions_total{@}[$__rate_interval])`)).from(orange(10)),
+					q("{{instance}}", `rate(tenzo_auth_cache_evictions_total{@}[$__rate_interval])`)).thresholds(orange(10)),
 			}},
 			{"How long does a verdict take?", []panel{
 				graph("Verdicts from the cache", seconds, "From reading the header to the verdict; a sample of them is measured.",
 					quantiles("", `tenzo_auth_duration_seconds_bucket{@, source="cache"}`)...).logScale(),
 				graph("Other verdicts", seconds, "From reading the header to the verdict. After 1 s the answer is 503.",
-					quantiles("source", `tenzo_auth_duration_seconds_bucket{@, source!="cache"}`)...).logScale().from(orange(0.25), red(1)),
+					quantiles("source", `tenzo_auth_duration_seconds_bucket{@, source!="cache"}`)...).logScale().thresholds(orange(0.25), red(1)),
 			}},
 			{"How fast does a revocation take effect?", []panel{
 				graph("Delay of changes", seconds, "From the announcement of a key's change to the moment the last gateway stopped trusting what it held. Without a value while no key changes."+emptyInGoodTimes,
 					append(quantiles("", `tenzo_auth_revocation_delay_seconds_bucket{@}`),
 						q("worst bucket", `histogram_quantile(1, sum by (le) (rate(tenzo_auth_revocation_delay_seconds_bucket{@}[$__rate_interval])))`))...).
-					logScale().from(orange(5), red(60)).wide(8),
+					logScale().thresholds(orange(5), red(60)).wide(8),
 				graph("Changes seen", perSecond, "Announced changes of keys, over all gateways.",
 					q("changes", `sum(rate(tenzo_auth_revocation_delay_seconds_count{@}[$__rate_interval]))`)).wide(8),
 				graph("Staleness", seconds, "How old the oldest change could be that a gateway has not seen: about a second, and growing while the push is cut off.",
-					q("{{instance}}", `tenzo_auth_staleness_seconds{@}`)).from(orange(5), red(30)).wide(8),
+					q("{{instance}}", `tenzo_auth_staleness_seconds{@}`)).thresholds(orange(5), red(30)).wide(8),
 			}},
 			{"Is every use counted?", []panel{
 				graph("Uses not flushed yet", count, "Held in memory until Redis has them; it grows during an outage and must fall afterwards.",
@@ -92,7 +93,7 @@ func gateway() dashboard {
 				graph("Requests in flight", count, "Needs the global option `metrics`.",
 					q("{{instance}}", `sum by (instance) (max without (handler) (caddy_http_requests_in_flight{@, `+outer+`}))`)),
 				states("Upstreams", "Whether Caddy takes each upstream for healthy.",
-					q("{{upstream}}", `min by (upstream) (caddy_reverse_proxy_upstreams_healthy{@})`)).says(upDown("healthy", "failing")),
+					q("{{upstream}}", `min by (upstream) (caddy_reverse_proxy_upstreams_healthy{@})`)).mapped(upDown("healthy", "failing")),
 			}},
 			processRow(),
 		},

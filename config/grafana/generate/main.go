@@ -1,9 +1,10 @@
-// Command generate writes the Grafana dashboards from the panels described in gateway.go, webhooks.go and shared.go:
+// Command generate writes the Grafana dashboards from the panels in gateway.go, webhooks.go and
+// shared.go:
 //
 //	go run ./config/grafana/generate
 //
-// The JSON files beside it are its output and never edited by hand; a test fails where they differ. To change a panel, change its line
-// here, run it, and look at the result in Grafana.
+// The JSON files in config/grafana are its output and never edited by hand; a test fails where they
+// differ. To change a panel, edit its line here, run the command, and check the result in Grafana.
 package main
 
 import (
@@ -30,7 +31,7 @@ func main() {
 func write(path string, d dashboard) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // expressions hold < and >
+	e.SetEscapeHTML(false) // expressions contain < and >
 	e.SetIndent("", "  ")
 	if err := e.Encode(d.model()); err != nil {
 		return err

@@ -1,6 +1,6 @@
 package main
 
-// This file is the JSON that Grafana reads: the classic dashboard model, schema version 39.
+// This file builds the JSON that Grafana reads: the classic dashboard model, schema version 39.
 
 import (
 	"cmp"
@@ -8,17 +8,18 @@ import (
 	"slices"
 )
 
-// object is a JSON object; its members are written in the order of their names.
+// object is a JSON object; encoding/json writes its members sorted by name.
 type object = map[string]any
 
-// dashboard is one file.
+// dashboard is one dashboard, one JSON file.
 type dashboard struct {
 	uid, title, description string
-	present                 string // a metric that the processes shown export; the variables are filled from it
-	rows                    []row
+	// present is a metric that the shown processes export; the variables take their values from it.
+	present string
+	rows    []row
 }
 
-// row is a question and the panels that answer it.
+// row is a question with the panels that answer it.
 type row struct {
 	title  string
 	panels []panel
@@ -50,7 +51,8 @@ func (d dashboard) model() object {
 }
 
 func (d dashboard) variables() []object {
-	// "All" is what the list holds: any other value for it would mean every process that Prometheus knows.
+	// "All" expands to the listed values. A fixed value such as .* would select every process that
+	// Prometheus knows.
 	choice := func(name, label, description, query string) object {
 		return object{
 			"name": name, "label": label, "description": description, "type": "query", "datasource": datasource, "query": query,
@@ -65,8 +67,8 @@ func (d dashboard) variables() []object {
 	}
 }
 
-// annotations mark while what alerts fired, and when processes started and configurations were loaded: that moment is the value of a
-// metric.
+// annotations mark firing alerts, process starts and loaded configurations. The last two take their
+// time from the metric's value.
 func annotations() []object {
 	mark := func(name, color, metric, text string) object {
 		return object{
@@ -86,7 +88,7 @@ func annotations() []object {
 	}
 }
 
-// layout places the panels, each row's from left to right.
+// layout places the panels of each row from left to right.
 func (d dashboard) layout() []object {
 	var placed []object
 	id, y := 0, 0
@@ -123,7 +125,7 @@ func (p panel) model(id int, at object) object {
 		"fieldConfig": object{"defaults": p.defaults(), "overrides": p.overrides()}, "options": p.options(),
 	}
 	if now {
-		m["interval"] = "1m" // a rate over less jumps with each request
+		m["interval"] = "1m" // over a shorter interval a rate jumps with each request
 	}
 	return m
 }
@@ -161,7 +163,7 @@ func (p panel) mappings() []object {
 	return []object{{"type": "value", "options": options}}
 }
 
-// custom are the settings of the panel plugin.
+// custom returns the settings of the panel plugin.
 func (p panel) custom() object {
 	switch p.kind {
 	case "timeseries":

@@ -1,8 +1,9 @@
 package main
 
-// What stands on both dashboards.
+// Panels that both dashboards share.
 
-// firing selects the alerts that fire. Most belong to no one process, so job and instance do not select among them.
+// firing selects firing alerts. Most concern no single process, so job and instance do not select
+// among them.
 func firing(which string) string {
 	return `ALERTS{alertname=~"Tenzo.+", alertstate="firing", ` + which + `}`
 }
@@ -10,20 +11,20 @@ func firing(which string) string {
 func alertsStat() panel {
 	return stat("Alerts", count, "Alerts that fire now, of every deployment that Prometheus watches. Red marks in the graphs name them; the runbooks are linked above.",
 		q("critical", orZero("count("+firing(`severity="critical"`)+")")), q("warning", orZero("count("+firing(`severity="warning"`)+")"))).
-		whole().from(red(1))
+		whole().thresholds(red(1))
 }
 
 func redisRow() row {
 	return row{"Is Redis well?", []panel{
 		states("Redis answers as a primary", "Whether each process reaches a Redis primary. A replica counts as down.",
-			q("{{instance}}", `tenzo_redis_up{@}`)).says(upDown("up", "down")),
+			q("{{instance}}", `tenzo_redis_up{@}`)).mapped(upDown("up", "down")),
 		states("Redis holds our data", "Whether each process finds the marker tenzo:schema. Where it is missing, Redis has lost its data or is the wrong one.",
-			q("{{instance}}", `tenzo_redis_initialized{@}`)).says(upDown("there", "missing")),
+			q("{{instance}}", `tenzo_redis_initialized{@}`)).mapped(upDown("there", "missing")),
 		graph("Commands by result", perSecond, "Commands to Redis. `oom`: a full Redis refused them; `timeout`: no answer in time.",
 			q("{{result}}", `sum by (result) (rate(tenzo_redis_commands_total{@}[$__rate_interval]))`)).
 			series(map[string]string{"ok": "green", "error": "red", "timeout": "orange", "oom": "dark-red"}),
 		graph("Time of commands", seconds, "How long Redis takes to answer, commands that wait on purpose apart.",
-			quantiles("", `tenzo_redis_command_duration_seconds_bucket{@}`)...).logScale().from(orange(0.1)),
+			quantiles("", `tenzo_redis_command_duration_seconds_bucket{@}`)...).logScale().thresholds(orange(0.1)),
 	}}
 }
 

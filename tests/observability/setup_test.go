@@ -14,7 +14,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// answerByPath is the receiver's script.
+// answerByPath is the receiver's script: the path selects the answer.
 func answerByPath(r *harness.Received) harness.Answer {
 	switch {
 	case strings.HasPrefix(r.Path, "/fails"):
@@ -27,8 +27,8 @@ func answerByPath(r *harness.Received) harness.Answer {
 	return harness.Answer{}
 }
 
-// stage is where the traffic and the trouble come from.
-type stage struct {
+// scenario produces the traffic and the faults.
+type scenario struct {
 	p   *processes
 	rdb *redis.Client
 	n   int // events published
@@ -36,10 +36,10 @@ type stage struct {
 	revoked, expired, invalid string
 }
 
-// newStage sets up organizations whose endpoints answer differently, and keys of every kind.
-func newStage(t *testing.T, p *processes) *stage {
+// newScenario creates organizations whose endpoints answer differently, and keys of every kind.
+func newScenario(t *testing.T, p *processes) *scenario {
 	t.Helper()
-	s := &stage{p: p, rdb: p.redis.Client(t)}
+	s := &scenario{p: p, rdb: p.redis.Client(t)}
 	for org, path := range map[string]string{"acme": "/ok", "failing": "/fails", "moved": "/moved", "hanging": "/hangs"} {
 		s.webhook(t, org, p.receiver.URL()+path, "1")
 	}
@@ -53,35 +53,35 @@ func newStage(t *testing.T, p *processes) *stage {
 	return s
 }
 
-func (s *stage) do(t *testing.T, args ...any) {
+func (s *scenario) do(t *testing.T, args ...any) {
 	t.Helper()
 	if err := s.rdb.Do(t.Context(), args...).Err(); err != nil {
 		t.Fatalf("%v: %v", args, err)
 	}
 }
 
-func (s *stage) webhook(t *testing.T, org, url, active string) {
+func (s *scenario) webhook(t *testing.T, org, url, active string) {
 	t.Helper()
 	s.do(t, "HSET", "tenzo:webhook:"+org, "url", url, "secret", "s3cret", "active", active)
 	s.do(t, "XADD", "tenzo:changes", "*", "webhook", org)
 }
 
-func (s *stage) editKey(t *testing.T, key, field, value string) {
+func (s *scenario) editKey(t *testing.T, key, field, value string) {
 	t.Helper()
 	hash := sha256Hex(key)
 	s.do(t, "HSET", "tenzo:key:"+hash, field, value)
 	s.do(t, "XADD", "tenzo:changes", "*", "key", hash)
 }
 
-// publish adds an event; an outage is no error.
-func (s *stage) publish(ctx context.Context, org, event, payload string) {
+// publish adds an event; it ignores an outage of Redis.
+func (s *scenario) publish(ctx context.Context, org, event, payload string) {
 	s.n++
 	_ = s.rdb.XAdd(ctx, &redis.XAddArgs{Stream: "tenzo:events", Values: []any{
 		"event", event, "org_id", org, "id", fmt.Sprint("event-", s.n), "payload", payload,
 	}}).Err()
 }
 
-func (s *stage) publishAll(ctx context.Context) {
+func (s *scenario) publishAll(ctx context.Context) {
 	interview := fmt.Sprintf(`{"call_id":"call-%d"}`, s.n)
 	note := fmt.Sprintf(`{"noteId":"note-%d","meeting":{"type":"intake"}}`, s.n)
 	for _, org := range []string{"acme", "acme", "failing", "moved", "blocked", "inactive"} {
@@ -93,16 +93,17 @@ func (s *stage) publishAll(ctx context.Context) {
 	s.publish(ctx, "acme", passedEvent, `{}`)
 	s.publish(ctx, "acme", "candidate.fired", `{}`)
 	s.n--
-	s.publish(ctx, "acme", "candidate.fired", `{}`) // a duplicate, or freed already
+	// a duplicate, unless the first one is finished and its id free again
+	s.publish(ctx, "acme", "candidate.fired", `{}`)
 	s.n -= 4
 	s.publish(ctx, "acme", "note.finalized", note)
 	s.n += 3
 }
 
-// traffic sends requests of every kind and publishes events for a while.
-func (s *stage) traffic(t *testing.T, span time.Duration) {
+// traffic sends requests of every kind and publishes events for the duration.
+func (s *scenario) traffic(t *testing.T, duration time.Duration) {
 	t.Helper()
-	end := time.Now().Add(span)
+	end := time.Now().Add(duration)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for time.Now().Before(end) {
@@ -115,28 +116,28 @@ func (s *stage) traffic(t *testing.T, span time.Duration) {
 }
 
 // loseReplica makes Redis refuse writes because no replica is connected.
-func (s *stage) loseReplica(t *testing.T, w *watch) {
+func (s *scenario) loseReplica(t *testing.T, w *watch) {
 	t.Helper()
 	s.do(t, "CONFIG", "SET", "min-replicas-to-write", "1")
 	w.await(t, 20*time.Second, "TenzoRedisRefusing", "pending")
 	s.do(t, "CONFIG", "SET", "min-replicas-to-write", "0")
 }
 
-// loseUpstream asks for what an upstream should answer that is not there.
-func (s *stage) loseUpstream(t *testing.T, w *watch) {
+// loseUpstream sends requests to the site whose upstream is unreachable.
+func (s *scenario) loseUpstream(t *testing.T, w *watch) {
 	t.Helper()
 	harness.Eventually(t, 20*time.Second, func() error {
 		for range 20 {
 			if status := s.p.getFrom(t, s.p.lostSite, s.p.key); status != http.StatusBadGateway {
-				t.Errorf("without an upstream a good key is answered %d", status)
+				t.Errorf("without an upstream a valid key is answered %d", status)
 			}
 		}
 		return w.was("TenzoUpstreamFailing", "pending")
 	})
 }
 
-// changeKeys announces changes of a key in use.
-func (s *stage) changeKeys(t *testing.T) {
+// changeKeys changes and announces a key in use.
+func (s *scenario) changeKeys(t *testing.T) {
 	t.Helper()
 	for range 5 {
 		s.editKey(t, s.p.key, "name", "renamed")
@@ -144,8 +145,8 @@ func (s *stage) changeKeys(t *testing.T) {
 	}
 }
 
-// loseEvent deletes an event that nobody has seen.
-func (s *stage) loseEvent(t *testing.T) {
+// loseEvent deletes an event before any dispatcher reads it.
+func (s *scenario) loseEvent(t *testing.T) {
 	t.Helper()
 	const lose = `return redis.call('XDEL', KEYS[1], redis.call('XADD', KEYS[1], '*', 'event', 'note.finalized', 'org_id', 'acme', 'payload', '{}'))`
 	if err := s.rdb.Eval(t.Context(), lose, []string{"tenzo:events"}).Err(); err != nil {
@@ -153,18 +154,18 @@ func (s *stage) loseEvent(t *testing.T) {
 	}
 }
 
-func (s *stage) breakConfiguration(t *testing.T, w *watch) {
+func (s *scenario) breakConfiguration(t *testing.T, w *watch) {
 	t.Helper()
 	good := s.p.caddyfile()
 	if err := s.p.gateway.Reload(strings.Replace(good, "timeout 5s", "timeout -5s", 1)); err == nil {
-		t.Error("a broken configuration was taken")
+		t.Error("a broken configuration was accepted")
 	}
 	if err := s.p.gateway.Reload(strings.Replace(good, "127.0.0.0/8", "127.0.0.0/8\n\t\t\ttimeout 5m", 1)); err == nil {
-		t.Error("a broken configuration was taken")
+		t.Error("a broken configuration was accepted")
 	}
-	// One that fails only when it is loaded, as a broken one may.
+	// This one passes validation and fails when it is loaded.
 	if err := s.p.gateway.Reload(strings.Replace(good, s.p.receiver.CAFile(), "/nonexistent/ca.pem", 1)); err == nil {
-		t.Error("a configuration with a missing file was taken")
+		t.Error("a configuration with a missing file was accepted")
 	}
 	w.await(t, 10*time.Second, "TenzoReloadFailed", "pending", "firing")
 	if err := s.p.gateway.Reload(good); err != nil {
@@ -172,8 +173,8 @@ func (s *stage) breakConfiguration(t *testing.T, w *watch) {
 	}
 }
 
-// fillRedis leaves Redis no room while deliveries fail and are logged.
-func (s *stage) fillRedis(t *testing.T, w *watch) {
+// fillRedis sets maxmemory below what is used, while deliveries fail and are logged.
+func (s *scenario) fillRedis(t *testing.T, w *watch) {
 	t.Helper()
 	for range 10 {
 		s.publish(t.Context(), "failing", "note.finalized", `{"noteId":"n","meeting":{"type":"intake"}}`)
@@ -183,8 +184,8 @@ func (s *stage) fillRedis(t *testing.T, w *watch) {
 	s.do(t, "CONFIG", "SET", "maxmemory", "0")
 }
 
-// killDispatcher kills the companion while receivers keep it waiting, and starts another in its place.
-func (s *stage) killDispatcher(t *testing.T, w *watch) {
+// killDispatcher kills the companion while receivers delay their answers, and starts another one.
+func (s *scenario) killDispatcher(t *testing.T, w *watch) {
 	t.Helper()
 	held := func() error {
 		families, _, err := tryScrape(s.p.dispatchMetrics)
@@ -193,7 +194,7 @@ func (s *stage) killDispatcher(t *testing.T, w *watch) {
 		}
 		s.publish(t.Context(), "hanging", "note.finalized", `{"noteId":"n","meeting":{"type":"intake"}}`)
 		if n := families["tenzo_webhook_in_flight"].GetMetric()[0].GetGauge().GetValue(); n == 0 {
-			return fmt.Errorf("the companion holds nothing")
+			return fmt.Errorf("the companion has no event in flight")
 		}
 		return nil
 	}
@@ -203,8 +204,8 @@ func (s *stage) killDispatcher(t *testing.T, w *watch) {
 	s.p.restartDispatch(t)
 }
 
-// floodUnknownKeys tries unknown keys until well beyond the allowance.
-func (s *stage) floodUnknownKeys(t *testing.T) {
+// floodUnknownKeys sends unknown keys until well beyond the allowance.
+func (s *scenario) floodUnknownKeys(t *testing.T) {
 	t.Helper()
 	var work sync.WaitGroup
 	for i := range 4 {
@@ -217,20 +218,21 @@ func (s *stage) floodUnknownKeys(t *testing.T) {
 	work.Wait()
 }
 
-// outage kills Redis for as long as it takes to wake somebody. A key that is held goes on working, one that is not gets 503.
-func (s *stage) outage(t *testing.T, w *watch) {
+// outage kills Redis long enough for the alerts to fire. A cached key still passes; any other gets
+// 503.
+func (s *scenario) outage(t *testing.T, w *watch) {
 	t.Helper()
 	fresh := s.p.createKey(t)
 	if status := s.p.get(t, s.p.key); status != http.StatusOK {
-		t.Errorf("before the outage a good key is answered %d", status)
+		t.Errorf("before the outage a valid key is answered %d", status)
 	}
 	s.p.redis.Kill()
 	began := time.Now()
 	if status := s.p.get(t, s.p.key); status != http.StatusOK {
-		t.Errorf("at the start of the outage a held key is answered %d", status)
+		t.Errorf("at the start of the outage a cached key is answered %d", status)
 	}
 	if status := s.p.get(t, fresh); status != http.StatusServiceUnavailable {
-		t.Errorf("in the outage a key that is not held is answered %d", status)
+		t.Errorf("during the outage a key that is not cached is answered %d", status)
 	}
 	w.await(t, 8*time.Second, "TenzoRedisDown", "pending")
 	for time.Since(began) < 20*time.Second {
@@ -241,13 +243,13 @@ func (s *stage) outage(t *testing.T, w *watch) {
 	s.p.redis.Start()
 	harness.Eventually(t, 10*time.Second, func() error {
 		if status := s.p.get(t, fresh); status != http.StatusOK {
-			return fmt.Errorf("after the outage a good key is answered %d", status)
+			return fmt.Errorf("after the outage a valid key is answered %d", status)
 		}
 		return nil
 	})
 }
 
-func (s *stage) loseMarker(t *testing.T, w *watch) {
+func (s *scenario) loseMarker(t *testing.T, w *watch) {
 	t.Helper()
 	s.do(t, "DEL", "tenzo:schema")
 	w.await(t, 8*time.Second, "TenzoRedisNotInitialized", "pending")

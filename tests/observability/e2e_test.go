@@ -9,8 +9,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// The proof that operators see what happens: gateway, dispatcher, Redis and a receiver go through traffic and trouble under a real
-// Prometheus, and every panel and every rule has data, and the alerts that this trouble must raise are raised.
+// Gateway, dispatcher, Redis and a receiver go through traffic and faults under a real Prometheus.
+// Every panel and every rule must have data, and the alerts for these faults must be raised.
 func TestOperatorsSeeWhatHappens(t *testing.T) {
 	t.Parallel()
 	p := &processes{redis: harness.StartRedis(t, harness.AOF...), receiver: harness.NewReceiver(t, harness.ReceiverOptions{Answer: answerByPath, Forget: true})}
@@ -18,14 +18,14 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 	p.key = p.createKey(t)
 	p.startGateway(t)
 	p.startDispatch(t)
-	s := newStage(t, p)
+	s := newScenario(t, p)
 	m := startPrometheus(t, p)
 	w := m.watch(t)
 
 	s.loseReplica(t, w)
 	s.traffic(t, 8*time.Second)
 	s.loseUpstream(t, w)
-	for range 300 { // of verdicts from the cache, a sample is measured
+	for range 300 { // only a sample of the verdicts from the cache is timed
 		p.get(t, p.key)
 	}
 	s.changeKeys(t)
@@ -48,7 +48,8 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 	for _, alert := range []string{"TenzoInvalidKeyRecord", "TenzoWebhookUnknownEvents", "TenzoWebhookEventsLost", "TenzoRedisFull"} {
 		w.await(t, 5*time.Second, alert, "firing")
 	}
-	// Responses are counted on a site with a host name and on one without, under another handler each.
+	// Caddy counts responses on a site with a host name and on one without, under different
+	// handlers.
 	for _, code := range []string{"200", "502"} {
 		if n, err := m.values(t.Context(), `deployment:caddy_http_responses:rate5m{code="`+code+`"} > 0`); err != nil || n == 0 {
 			t.Errorf("of Caddy's responses %s there are %d values, error %v", code, n, err)
@@ -58,7 +59,7 @@ func TestOperatorsSeeWhatHappens(t *testing.T) {
 	checkRulesHaveData(t, m)
 }
 
-// checkPanelsHaveData evaluates every expression of every dashboard, over the whole time of the test.
+// checkPanelsHaveData evaluates every expression of every dashboard over the whole test.
 func checkPanelsHaveData(t *testing.T, m *prometheus) {
 	t.Helper()
 	for _, d := range dashboards(t) {
@@ -74,7 +75,7 @@ func checkPanelsHaveData(t *testing.T, m *prometheus) {
 			}
 		}
 		for _, a := range d.Annotations.List {
-			// The companion loads no configuration, and Prometheus sees a restart as another value.
+			// The companion loads no configuration, and a restart appears as another value.
 			if n, err := m.values(t.Context(), fill.Replace(a.Target.Expr)); err != nil || n == 0 {
 				t.Errorf("%s: the annotation %s has %d values, error %v", d.file, a.Name, n, err)
 			}
@@ -82,7 +83,8 @@ func checkPanelsHaveData(t *testing.T, m *prometheus) {
 	}
 }
 
-// fillVariables puts into expressions what Grafana does where "All" is chosen: every value that the variable's query finds.
+// fillVariables substitutes the variables as Grafana does where "All" is chosen: by every value
+// that the variable's query finds.
 func fillVariables(t *testing.T, m *prometheus, d dashboard) *strings.Replacer {
 	t.Helper()
 	pairs := []string{"$__rate_interval", "5s", "$__range", "5m"}
@@ -96,7 +98,8 @@ func fillVariables(t *testing.T, m *prometheus, d dashboard) *strings.Replacer {
 			t.Errorf("%s: the variable %s has the values %v, error %v", d.file, v.Name, values, err)
 		}
 		for i := range values {
-			values[i] = strings.ReplaceAll(regexp.QuoteMeta(values[i]), `\`, `\\`) // within quotes of PromQL
+			// Backslashes are doubled within quotes of PromQL.
+			values[i] = strings.ReplaceAll(regexp.QuoteMeta(values[i]), `\`, `\\`)
 		}
 		pairs = append(pairs, "$"+v.Name, strings.Join(values, "|"))
 	}
@@ -105,7 +108,8 @@ func fillVariables(t *testing.T, m *prometheus, d dashboard) *strings.Replacer {
 
 var selectorOfRule = regexp.MustCompile(`(?:\b(?:tenzo_|deployment:|instance:|process_|caddy_)[a-z0-9_:]+|\bup\b)(?:\{[^}]*\})?`)
 
-// checkRulesHaveData says which rules Prometheus cannot evaluate, and which look at something that is never there.
+// checkRulesHaveData reports rules that Prometheus cannot evaluate and rules whose metrics never
+// exist.
 func checkRulesHaveData(t *testing.T, m *prometheus) {
 	t.Helper()
 	var data struct {
@@ -139,7 +143,7 @@ func checkRulesHaveData(t *testing.T, m *prometheus) {
 		}
 		for _, s := range selectors {
 			if n, err := m.values(t.Context(), s); err != nil || n == 0 {
-				t.Errorf("the rule %s looks at %s, which has %d values, error %v", name, s, n, err)
+				t.Errorf("the rule %s uses %s, which has %d values, error %v", name, s, n, err)
 			}
 		}
 	}
