@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 )
 
 // TestAdapt adapts each Caddyfile of testdata/adapt and compares what comes out, JSON or a part of an error, with what stands below the
@@ -87,6 +89,6 @@ func TestDefaultCaddyfile(t *testing.T) {
 			t.Errorf("it listens beyond this machine: %s", listener)
 		}
 	}
-	finishTeardowns(t.Context())
-	poolsEmpty(t)
+	runtime.FinishTeardowns(t.Context())
+	nothingInUse(t)
 }

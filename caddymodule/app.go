@@ -10,6 +10,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
@@ -34,14 +35,14 @@ type App struct {
 	// Present, this process delivers webhooks, with these options. Default: absent, deliveries are another process' business.
 	Webhooks *WebhookOptions `json:"webhooks,omitempty"`
 
-	core        *core
-	user        *coreUser
-	release     func() error // set only while this instance holds a reference of core
-	api         *api.API
-	tester      *dispatcher.Tester
-	deliver     *dispatcherSettings // nil without `webhooks`
-	dispatching func() error        // set only while this instance uses a dispatcher; ends that
-	dispatcher  atomic.Pointer[dispatcher.Dispatcher]
+	runtime           *runtime.Runtime
+	generation        *runtime.Generation
+	releaseRuntime    func() error // set only while this instance holds a reference to runtime
+	api               *api.API
+	closeAPI          func()                    // set with api
+	dispatcherConfig  *runtime.DispatcherConfig // nil without `webhooks`
+	dispatcher        atomic.Pointer[dispatcher.Dispatcher]
+	releaseDispatcher func() error // set only while this instance holds a reference to dispatcher
 }
 
 // KeyOptions say how API keys are looked up and remembered.
@@ -80,48 +81,49 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if !store.ValidPrefix(a.KeyPrefix) {
 		return fmt.Errorf("key_prefix: %w", errInvalidPrefix)
 	}
-	target.prefix = a.KeyPrefix
+	target.Prefix = a.KeyPrefix
 	auth, err := a.Keys.options()
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
 	if a.Webhooks != nil {
-		if a.deliver, err = a.Webhooks.settings(); err != nil {
+		if a.dispatcherConfig, err = a.Webhooks.dispatcherConfig(); err != nil {
 			return fmt.Errorf("webhooks: %w", err)
 		}
 	}
 
-	a.user = &coreUser{log: ctx.Slogger().Handler(), keys: auth}
-	c, release, err := acquireCore(target, a.user)
-	if err != nil {
+	a.generation = &runtime.Generation{Log: ctx.Slogger().Handler(), Keys: auth}
+	if a.runtime, a.releaseRuntime, err = runtime.Acquire(target, a.generation); err != nil {
 		return err
 	}
-	a.core, a.release = c, release
-	if a.api, a.tester, err = newAPI(c, a.deliver); err != nil {
-		return err
-	}
-	if a.deliver != nil {
-		if err := windUpEarly(ctx, &a.dispatcher); err != nil {
+	deliveries := dispatcher.Defaults() // without `webhooks`, only public HTTPS addresses may be saved and tested
+	deliveries.Version = version()
+	if a.dispatcherConfig != nil {
+		deliveries = a.dispatcherConfig.Options
+		if err := runtime.DrainOnStopping(ctx, &a.dispatcher); err != nil {
 			return err
 		}
 	}
-	return registerMetrics(ctx.GetMetricsRegistry(), a.Webhooks != nil)
+	if a.api, a.closeAPI, err = a.runtime.NewAPI(deliveries); err != nil {
+		return err
+	}
+	return runtime.RegisterMetrics(ctx.GetMetricsRegistry(), a.Webhooks != nil)
 }
 
 // Start lets the runtime talk to Redis and, with a `webhooks` block, deliver.
 func (a *App) Start() error {
-	a.core.use(a.user)
-	if err := a.core.start(); err != nil {
+	a.runtime.Activate(a.generation)
+	if err := a.runtime.Start(); err != nil {
 		return err
 	}
-	if a.deliver == nil {
+	if a.dispatcherConfig == nil {
 		return nil
 	}
-	d, stop, err := a.core.dispatch(a.deliver)
+	d, release, err := a.runtime.Dispatch(a.dispatcherConfig)
 	if err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
-	a.dispatching = stop
+	a.releaseDispatcher = release
 	a.dispatcher.Store(d)
 	return nil
 }
@@ -129,25 +131,25 @@ func (a *App) Start() error {
 // Stop ends this configuration's deliveries. On a reload the new configuration has started by now: where it delivers with the same
 // options the dispatcher goes on undisturbed. Everything else stays usable until Cleanup, since the http app may stop later than this.
 func (a *App) Stop() error {
-	if a.dispatching == nil {
+	if a.releaseDispatcher == nil {
 		return nil
 	}
-	stop := a.dispatching
-	a.dispatching = nil
+	release := a.releaseDispatcher
+	a.releaseDispatcher = nil
 	a.dispatcher.Store(nil)
-	return stop()
+	return release()
 }
 
 // Cleanup gives up this configuration's hold on the runtime. It is also called when Provision failed.
 func (a *App) Cleanup() error {
-	if a.release == nil {
+	if a.releaseRuntime == nil {
 		return nil
 	}
-	release := a.release
-	a.release = nil
-	a.core.leave(a.user)
-	if a.tester != nil {
-		teardowns.later(lingerOfTests, a.tester.Close)
+	release := a.releaseRuntime
+	a.releaseRuntime = nil
+	a.runtime.Deactivate(a.generation)
+	if a.closeAPI != nil {
+		a.closeAPI()
 	}
 	return release()
 }

@@ -64,7 +64,7 @@ func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("tenzo_auth takes no arguments beside a matcher")
 	}
-	return parseBlock(d, "tenzo_auth", []option{
+	return parseBlock(d, "tenzo_auth", []subdirective{
 		text("realm", &a.Realm),
 		flag("forward_authorization", &a.ForwardAuthorization),
 		flag("pass_errors", &a.PassErrors),
@@ -77,7 +77,7 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.auth = app.core.auth
+	a.auth = app.runtime.Auth()
 	if a.Realm == "" {
 		a.Realm = keyauth.DefaultRealm
 	}

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -63,11 +65,11 @@ func stopCaddy(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	finishTeardowns(ctx)
+	runtime.FinishTeardowns(ctx)
 	if ctx.Err() != nil {
 		t.Error("what former configurations used did not end in time")
 	}
-	closeEmbedded(ctx)
+	runtime.CloseEmbedded(ctx)
 }
 
 // startStore starts a marked Redis, and names it in the environment as operators do.
@@ -261,16 +263,35 @@ func activeApp(t *testing.T) *App {
 	return app.(*App)
 }
 
-// awaitFollower waits until changes are followed, and all that were announced before this call have been handed on.
+// awaitFollower waits until changes are followed, and all that were announced before this call have
+// been seen: until the staleness, measured after the call, is less than the time since the call.
 func awaitFollower(t *testing.T) {
 	t.Helper()
 	called := time.Now()
 	harness.Eventually(t, 10*time.Second, func() error {
-		if !activeApp(t).core.follower.ProvenAt().After(called) {
-			return errors.New("changes are not followed yet")
+		waited := time.Since(called)
+		if staleness := gauge(t, "tenzo_auth_staleness_seconds"); staleness >= waited.Seconds() {
+			return fmt.Errorf("changes are not followed yet: staleness %g s after %s", staleness, waited)
 		}
 		return nil
 	})
+}
+
+// gauge returns the value of a gauge without labels of the running configuration.
+func gauge(t *testing.T, name string) float64 {
+	t.Helper()
+	active := caddy.ActiveContext()
+	families, err := active.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("there is no gauge %s", name)
+	return 0
 }
 
 // loopback is what webhooks may reach in tests.

@@ -65,7 +65,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("the global option 'tenzo' takes a block and no arguments")
 	}
-	return parseBlock(d, "tenzo", []option{
+	return parseBlock(d, "tenzo", []subdirective{
 		{name: "redis", min: 1, max: 1, set: func(args []string) error {
 			if store.LiteralPassword(args[0]) {
 				return errLiteralPassword
@@ -92,7 +92,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (k *KeyOptions) unmarshal(d *caddyfile.Dispenser) error {
-	err := parseBlock(d, "keys", []option{
+	err := parseBlock(d, "keys", []subdirective{
 		count("cache_size", &k.CacheSize),
 		span("cache_ttl", &k.CacheTTL),
 		count("unknown_key_burst", &k.UnknownKeyBurst),
@@ -116,7 +116,7 @@ func (k *KeyOptions) unmarshal(d *caddyfile.Dispenser) error {
 }
 
 func (w *WebhookOptions) unmarshal(d *caddyfile.Dispenser) error {
-	err := parseBlock(d, "webhooks", []option{
+	err := parseBlock(d, "webhooks", []subdirective{
 		{name: "retry_backoff", min: 1, max: many, set: func(args []string) error {
 			for _, arg := range args {
 				pause, err := config.ParseSpan(arg)
@@ -153,7 +153,7 @@ func (w *WebhookOptions) unmarshal(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.settings(); err != nil {
+	if _, err := w.dispatcherConfig(); err != nil {
 		return d.Errf("webhooks: %v", err)
 	}
 	return nil

@@ -2,7 +2,7 @@
 // health endpoints, Developer Tools, and the commands.
 //
 // Everything that must outlive a configuration reload (the connection to Redis, cached keys, counts not flushed yet, deliveries under way)
-// is held by the runtime (runtime.go) in pools that count their users; the modules here are thin and made anew with every configuration.
+// is held by package runtime in pools that count their users; the modules here are thin and made anew with every configuration.
 //
 // This file is the table of contents: every registration and every interface guard stands here.
 package caddymodule
@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/command"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 )
 
 // BinaryName is what the program is called in its own help.
@@ -59,8 +60,8 @@ func init() {
 		caddycmd.RegisterCommand(caddycmd.Command{Name: c.Name, Usage: c.Usage, Short: c.Short, Long: c.Long, CobraFunc: c.Setup})
 	}
 
-	caddy.OnExit(finishTeardowns)
-	caddy.OnExit(closeEmbedded) // hooks run in this order
+	caddy.OnExit(runtime.FinishTeardowns)
+	caddy.OnExit(runtime.CloseEmbedded) // hooks run in this order
 }
 
 const longDescription = `tenzo-gateway is Caddy with one more module compiled in: it stands in front of Tenzo's Public API, lets in requests

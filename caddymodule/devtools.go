@@ -50,7 +50,7 @@ func (t *DeveloperTools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("tenzo_developer_tools takes no arguments beside a matcher")
 	}
-	err := parseBlock(d, "tenzo_developer_tools", []option{
+	err := parseBlock(d, "tenzo_developer_tools", []subdirective{
 		{name: "org", min: 1, max: 2, set: func(args []string) error {
 			t.Org = args[0]
 			if len(args) == 2 {
@@ -80,8 +80,8 @@ func (t *DeveloperTools) Provision(ctx caddy.Context) error {
 		return err
 	}
 	t.handler = devtools.Handler{API: app.api, SourceAddresses: t.SourceAddresses, FrameAncestors: t.FrameAncestors}
-	if app.deliver != nil {
-		t.handler.Events = append(payload.Events(), app.deliver.options.PassEvents...)
+	if app.dispatcherConfig != nil {
+		t.handler.Events = append(payload.Events(), app.dispatcherConfig.Options.PassEvents...)
 	}
 	return nil
 }

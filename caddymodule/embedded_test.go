@@ -1,7 +1,8 @@
 package caddymodule
 
 import (
-	"bytes"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,18 +10,28 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// captureTerminal returns what welcome prints while f runs.
-func captureTerminal(t *testing.T, f func()) string {
+// captureStderr returns what is printed to standard error while f runs.
+func captureStderr(t *testing.T, f func()) string {
 	t.Helper()
-	var out bytes.Buffer
-	before := terminal
-	defer func() { terminal = before }()
-	terminal = &out
+	path := filepath.Join(t.TempDir(), "stderr")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() }) // loggers made meanwhile keep it until Caddy is stopped
+	before := os.Stderr
+	defer func() { os.Stderr = before }()
+	os.Stderr = file
 	f()
-	return out.String()
+	printed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(printed)
 }
 
 func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
@@ -29,7 +40,7 @@ func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
 	t.Setenv("TENZO_EMBEDDED_ADDR", embeddedAt)
 	t.Setenv("TENZO_GATEWAY_PORT", "12345")
 	addr := harness.FreeAddr(t)
-	said := captureTerminal(t, func() { load(t, site(addr, "x", "webhooks")) })
+	said := captureStderr(t, func() { load(t, site(addr, "x", "webhooks")) })
 	found := regexp.MustCompile(`curl -H 'Authorization: Bearer (tenzo_pk_[A-Za-z0-9_-]+)' http://localhost:12345/`).FindStringSubmatch(said)
 	if found == nil {
 		t.Fatalf("said %q", said)
@@ -43,7 +54,7 @@ func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
 		}
 	}
 	ask("at first")
-	if said := captureTerminal(t, func() { load(t, site(addr, "y", "webhooks")) }); regexp.MustCompile("tenzo_pk_").MatchString(said) {
+	if said := captureStderr(t, func() { load(t, site(addr, "y", "webhooks")) }); regexp.MustCompile("tenzo_pk_").MatchString(said) {
 		t.Error("a reload showed a key")
 	}
 	ask("after a reload")
@@ -51,9 +62,9 @@ func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
 	if err := caddy.Load([]byte(`{"admin":{"disabled":true}}`), true); err != nil {
 		t.Fatal(err)
 	}
-	finishTeardowns(t.Context())
+	runtime.FinishTeardowns(t.Context())
 	load(t, site(addr, "z", ""))
-	harness.Eventually(t, 10*time.Second, func() error { return activeApp(t).core.store.Initialized(t.Context()) })
+	harness.Eventually(t, 10*time.Second, func() error { return openStore(t, "redis://"+embeddedAt).Initialized(t.Context()) })
 	ask("after a configuration without it")
 }
 
@@ -62,9 +73,9 @@ func TestEmbeddedRedisThatCannotListen(t *testing.T) {
 	t.Setenv("TENZO_REDIS_URL", "embedded")
 	t.Setenv("TENZO_EMBEDDED_ADDR", url[len("redis://"):])
 	err := caddy.Load(adapt(t, site("127.0.0.1:0", "x", "")), true)
-	if err == nil || !strings.Contains(err.Error(), "TENZO_EMBEDDED_ADDR moves it") {
+	if err == nil || !strings.Contains(err.Error(), "set TENZO_EMBEDDED_ADDR to use another address") {
 		t.Errorf("got %v", err)
 	}
-	finishTeardowns(t.Context())
-	poolsEmpty(t)
+	runtime.FinishTeardowns(t.Context())
+	nothingInUse(t)
 }

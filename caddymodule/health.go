@@ -52,7 +52,7 @@ func (a *App) report() health.Report {
 	if caddy.Exiting() {
 		return health.Report{Problems: map[string]string{"process": "is shutting down"}}
 	}
-	reports := []health.Report{a.core.report()}
+	reports := []health.Report{a.runtime.Readiness()}
 	if d := a.dispatcher.Load(); d != nil {
 		// What keeps it from delivering is a problem, and no reason to keep requests away: a Redis that refuses writes still tells keys.
 		reports = append(reports, health.Report{Ready: true, Problems: d.Ready().Problems})

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/goleak"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -54,14 +55,11 @@ func listenOnly(t *testing.T) (url string, dialled *atomic.Int32) {
 	return "redis://" + l.Addr().String(), dialled
 }
 
-// poolsEmpty fails where something is still referred to.
-func poolsEmpty(t *testing.T) {
+// nothingInUse fails if a Runtime or a dispatcher is still referred to.
+func nothingInUse(t *testing.T) {
 	t.Helper()
-	for name, pool := range map[string]*caddy.UsagePool{"cores": cores, "dispatchers": dispatchers} {
-		pool.Range(func(key, value any) bool {
-			t.Errorf("%s still holds something", name)
-			return true
-		})
+	if runtimes, dispatchers := runtime.InUse(); runtimes != 0 || dispatchers != 0 {
+		t.Errorf("%d runtimes and %d dispatchers are still in use", runtimes, dispatchers)
 	}
 }
 
@@ -79,8 +77,8 @@ func TestValidateDialsNothing(t *testing.T) {
 	if n := dialled.Load(); n != 0 {
 		t.Errorf("redis was dialled %d times", n)
 	}
-	finishTeardowns(t.Context())
-	poolsEmpty(t)
+	runtime.FinishTeardowns(t.Context())
+	nothingInUse(t)
 }
 
 func TestProvisionRefusals(t *testing.T) {
@@ -101,8 +99,8 @@ func TestProvisionRefusals(t *testing.T) {
 			if err != nil && strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the error shows the password: %v", err)
 			}
-			finishTeardowns(t.Context())
-			poolsEmpty(t)
+			runtime.FinishTeardowns(t.Context())
+			nothingInUse(t)
 		})
 	}
 }
@@ -167,7 +165,7 @@ func TestReloadKeepsCacheCountsAndRequests(t *testing.T) {
 	if err != nil || len(usage.Items) != 1 || usage.Items[0].Count != 3 {
 		t.Errorf("the store counts %+v, %v; want 3", usage.Items, err)
 	}
-	poolsEmpty(t)
+	nothingInUse(t)
 }
 
 func TestReloadToAnotherRedis(t *testing.T) {
@@ -195,7 +193,7 @@ func TestReloadToAnotherRedis(t *testing.T) {
 			t.Errorf("the store counts %+v, %v; want 1", page.Items, err)
 		}
 	}
-	poolsEmpty(t)
+	nothingInUse(t)
 }
 
 func TestFailingReloadChangesNothing(t *testing.T) {
@@ -224,15 +222,15 @@ func TestFailingReloadChangesNothing(t *testing.T) {
 	if _, body := get(t, client(t), "http://"+addr, "tenzo_pk_0123456789abcdef"); !strings.Contains(body, "unknown_api_key") {
 		t.Errorf("the options of a failed configuration hold: %s", body)
 	}
-	finishTeardowns(t.Context())
-	if n, _ := cores.References((redisTarget{url: url, prefix: "tenzo:"}).key()); n != 0 {
-		t.Errorf("the failed configuration still holds its core %d times", n)
+	runtime.FinishTeardowns(t.Context())
+	if n, _ := runtime.InUse(); n != 1 {
+		t.Errorf("%d runtimes are in use, want 1: that of the failed configuration must be gone", n)
 	}
 	if response, body := get(t, client(t), "http://"+addr, key.Secret); response.StatusCode != 200 || body != "good" {
 		t.Errorf("answered %s %q", response.Status, body)
 	}
 	stopCaddy(t)
-	poolsEmpty(t)
+	nothingInUse(t)
 }
 
 func TestStopLeavesNothing(t *testing.T) {
@@ -253,7 +251,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	if err := goleak.Find(before); err != nil {
 		t.Error(err)
 	}
-	poolsEmpty(t)
+	nothingInUse(t)
 	// This test's own client holds one connection, and so may the one that made the key.
 	admin := r.Client(t)
 	harness.Eventually(t, 5*time.Second, func() error {

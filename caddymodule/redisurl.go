@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -22,27 +23,27 @@ var errLiteralPassword = errors.New("a password must not stand in the configurat
 	"or use the URL's parameter password_file")
 
 // resolveRedis replaces the placeholders of the option `redis`. Its errors say what to set and never show what stands there.
-func resolveRedis(option string) (redisTarget, error) {
+func resolveRedis(option string) (runtime.Target, error) {
 	if option == "" {
 		option = defaultRedis
 	}
 	if store.LiteralPassword(option) {
-		return redisTarget{}, errLiteralPassword
+		return runtime.Target{}, errLiteralPassword
 	}
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(option, true, true)
 	switch {
 	case err != nil && option == defaultRedis:
-		return redisTarget{}, errors.New("no Redis is named: set the environment variable TENZO_REDIS_URL to its URL, such as " +
+		return runtime.Target{}, errors.New("no Redis is named: set the environment variable TENZO_REDIS_URL to its URL, such as " +
 			"redis://localhost:6379/0, or write `redis <url>` in the global option `tenzo`; " +
 			"for a trial, `embedded` starts one in this process that keeps everything in memory")
 	case err != nil:
-		return redisTarget{}, fmt.Errorf("%s resolves to nothing: set what it names", strings.Join(placeholder.FindAllString(option, -1), " or "))
+		return runtime.Target{}, fmt.Errorf("%s resolves to nothing: set what it names", strings.Join(placeholder.FindAllString(option, -1), " or "))
 	}
 	resolved = strings.TrimSpace(resolved)
 	if resolved == "" {
-		return redisTarget{}, errors.New("the URL is empty")
+		return runtime.Target{}, errors.New("the URL is empty")
 	}
 	embedded := resolved == store.EmbeddedWord
 	url, err := store.ResolveURL(resolved)
-	return redisTarget{url: url, embedded: embedded}, err
+	return runtime.Target{URL: url, Embedded: embedded}, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
@@ -58,15 +59,10 @@ type WebhookOptions struct {
 	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
 }
 
-// dispatcherSettings are checked options, and what two configurations must have in common to share one dispatcher.
-type dispatcherSettings struct {
-	options dispatcher.Options
-	key     string // equal for equal options
-}
-
-// settings turns the configuration into the dispatcher's options; what is not configured has its default.
-func (w *WebhookOptions) settings() (*dispatcherSettings, error) {
+// dispatcherConfig returns the dispatcher's options: the defaults, overridden by what is configured.
+func (w *WebhookOptions) dispatcherConfig() (*runtime.DispatcherConfig, error) {
 	o := dispatcher.Defaults()
+	o.Version = version()
 	if w.RetryBackoff != nil {
 		o.RetryBackoff = make([]time.Duration, len(w.RetryBackoff))
 		for i, d := range w.RetryBackoff {
@@ -96,7 +92,7 @@ func (w *WebhookOptions) settings() (*dispatcherSettings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dispatcherSettings{options: o, key: string(key)}, nil
+	return &runtime.DispatcherConfig{Options: o, Key: string(key)}, nil
 }
 
 // override sets an option where it is configured.

@@ -1,4 +1,4 @@
-package caddymodule
+package runtime
 
 import (
 	"context"
@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// teardowns are the ends of what former configurations used, under way in the background after a reload. The process waits for them when
-// it exits (finishTeardowns).
+// teardowns lists the background work that ends what former configurations used. Before the process
+// exits it waits for this work (FinishTeardowns).
 var teardowns = newTeardownList()
 
 type teardownList struct {
 	mu    sync.Mutex
-	hurry chan struct{} // closed: no lingering any more
+	hurry chan struct{} // closed to end all lingering
 	wg    sync.WaitGroup
 }
 
 func newTeardownList() *teardownList { return &teardownList{hurry: make(chan struct{})} }
 
-// later calls f in the background once linger is over, or hurried.
+// later calls f in the background after linger, or sooner if finish is called.
 func (t *teardownList) later(linger time.Duration, f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,7 +34,8 @@ func (t *teardownList) later(linger time.Duration, f func()) {
 	})
 }
 
-// finish ends all lingering, of what a teardown adds meanwhile too, and waits for everything that is under way, or for ctx.
+// finish ends all lingering and waits until every teardown has returned, those that a teardown adds
+// meanwhile included, or until ctx is done.
 func (t *teardownList) finish(ctx context.Context) {
 	t.mu.Lock()
 	close(t.hurry)
@@ -53,12 +54,12 @@ func (t *teardownList) finish(ctx context.Context) {
 	t.mu.Unlock()
 }
 
-// maxTeardown bounds what the end of the process waits for here; a dispatcher that a reload replaced shortly before may use its whole
-// grace period.
+// maxTeardown bounds how long the end of the process waits in FinishTeardowns. A dispatcher that a
+// reload replaced shortly before may use its whole grace period.
 const maxTeardown = 40 * time.Second
 
-// finishTeardowns is what Caddy calls when the process exits.
-func finishTeardowns(ctx context.Context) {
+// FinishTeardowns ends what former configurations used. Caddy calls it when the process exits.
+func FinishTeardowns(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxTeardown)
 	defer cancel()
 	teardowns.finish(ctx)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -69,23 +70,15 @@ func TestReloadsLoseAndDoubleNoDelivery(t *testing.T) {
 			t.Errorf("%s arrived %d times", id, n)
 		}
 	}
-	if n := len(dispatchersRunning()); n != 1 {
-		t.Errorf("%d dispatchers are in the pool, want 1", n)
+	if _, n := runtime.InUse(); n != 1 {
+		t.Errorf("%d dispatchers are in use, want 1", n)
 	}
 	load(t, site(addr, "x", ""))
-	if n := len(dispatchersRunning()); n != 0 {
-		t.Errorf("without the block %d dispatchers are in the pool", n)
+	if _, n := runtime.InUse(); n != 0 {
+		t.Errorf("without the block %d dispatchers are in use", n)
 	}
 	stopCaddy(t)
-	poolsEmpty(t)
-}
-
-func dispatchersRunning() (keys []any) {
-	dispatchers.Range(func(key, _ any) bool {
-		keys = append(keys, key)
-		return true
-	})
-	return keys
+	nothingInUse(t)
 }
 
 func TestSameOptionsKeepTheDispatcher(t *testing.T) {

@@ -1,4 +1,4 @@
-package caddymodule
+package runtime
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// reloadableLog is a log handler whose destination can be exchanged at any moment: what outlives a configuration must not write to that
-// configuration's log.
+// reloadableLog is a log handler whose destination can be replaced at any time: what outlives a
+// configuration must not write to that configuration's log.
 type reloadableLog struct {
 	current *atomic.Pointer[slog.Handler]
-	with    func(slog.Handler) slog.Handler // attributes and groups, put on whatever is current
+	with    func(slog.Handler) slog.Handler // adds attributes and groups to the current handler
 }
 
 func newReloadableLog(initial slog.Handler) *reloadableLog {

@@ -1,4 +1,4 @@
-package caddymodule
+package runtime
 
 import (
 	"errors"
@@ -10,16 +10,18 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-// metrics are this process's, since a counter must go on over a reload while every configuration has a registry of its own: they are made
-// once and registered with each.
+// metrics belong to the process and not to a configuration: a counter must continue over a reload,
+// but Caddy gives every configuration a new registry. They are created once and registered with
+// each.
 var metrics = struct {
 	auth     *keyauth.Metrics
 	redis    *store.Metrics
 	webhooks *dispatcher.Metrics
 }{keyauth.NewMetrics(), store.NewMetrics(), dispatcher.NewMetrics()}
 
-// registerMetrics adds the metrics to a configuration's registry; those of webhooks only where it delivers them.
-func registerMetrics(registry *prometheus.Registry, webhooks bool) error {
+// RegisterMetrics adds the metrics to a configuration's registry, those of webhooks only if the
+// configuration delivers them.
+func RegisterMetrics(registry *prometheus.Registry, webhooks bool) error {
 	collectors := append(metrics.auth.Collectors(), metrics.redis.Collectors()...)
 	if webhooks {
 		collectors = append(collectors, metrics.webhooks.Collectors()...)

@@ -1,9 +1,8 @@
-package caddymodule
+package runtime
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -15,23 +14,23 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// embeddedServers are the servers in this process, by address, for trial. One lives from the first configuration that names it until the
-// process ends, whatever configurations come in between: what it holds is only in memory, and a reload that leaves it out for a moment
-// must not lose it.
+// embeddedServers holds the Redis servers in this process, by address; they are for trial. A server
+// runs from the first configuration that names it until the process ends: its data is only in
+// memory, and a reload that leaves it out for a moment must not lose it.
 var embeddedServers = struct {
 	sync.Mutex
 	byAddr map[string]*embedded.Server
 }{byAddr: map[string]*embedded.Server{}}
 
-// demoTimeout bounds the making of the demo organization.
+// demoTimeout bounds the creation of the demo organization.
 const demoTimeout = 5 * time.Second
 
-// startEmbedded starts the server behind a core's URL unless it runs already. On a fresh one it makes a demo organization with a key, and
-// prints how to use it.
+// startEmbedded starts the server at rawURL unless it is running. On a new server it creates a demo
+// organization with a key, and prints how to use it.
 func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return fmt.Errorf("the embedded redis' address: %w", err)
+		return fmt.Errorf("address of the embedded redis: %w", err)
 	}
 	embeddedServers.Lock()
 	defer embeddedServers.Unlock()
@@ -39,14 +38,14 @@ func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	if !running {
 		server, err := embedded.Start(u.Host, logger)
 		if err != nil {
-			return fmt.Errorf("starting the embedded redis (TENZO_EMBEDDED_ADDR moves it): %w", err)
+			return fmt.Errorf("starting the embedded redis (set TENZO_EMBEDDED_ADDR to use another address): %w", err)
 		}
 		embeddedServers.byAddr[u.Host] = server
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), demoTimeout)
 	defer cancel()
-	if _, err := st.Initialize(ctx); err != nil { // a store with another prefix is another store
-		return fmt.Errorf("marking the embedded redis: %w", err)
+	if _, err := st.Initialize(ctx); err != nil { // even on a running server: another prefix is another store
+		return fmt.Errorf("initializing the embedded redis: %w", err)
 	}
 	if running {
 		return nil
@@ -55,12 +54,12 @@ func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	welcome(key)
+	printWelcome(key)
 	return nil
 }
 
-// closeEmbedded stops every embedded server; what they hold is gone.
-func closeEmbedded(context.Context) {
+// CloseEmbedded stops every embedded server; their data is lost.
+func CloseEmbedded(context.Context) {
 	embeddedServers.Lock()
 	defer embeddedServers.Unlock()
 	for addr, server := range embeddedServers.byAddr {
@@ -69,15 +68,13 @@ func closeEmbedded(context.Context) {
 	}
 }
 
-// terminal is where welcome goes.
-var terminal io.Writer = os.Stderr
-
-// welcome prints how to send a first request. It goes to standard error and to no log, since it shows a key.
-func welcome(key config.CreatedKey) {
+// printWelcome prints how to send a first request. It prints to standard error and not to a log,
+// because it shows a key.
+func printWelcome(key config.CreatedKey) {
 	port := os.Getenv("TENZO_GATEWAY_PORT")
 	if port == "" {
 		port = "8080"
 	}
-	fmt.Fprintf(terminal, "\nThe embedded Redis holds a demo organization, %s, with an API key. Try it:\n\n"+
+	fmt.Fprintf(os.Stderr, "\nThe embedded Redis holds a demo organization, %s, with an API key. Try it:\n\n"+
 		"    curl -H 'Authorization: Bearer %s' http://localhost:%s/\n\n", key.OrgID, key.Secret, port)
 }
