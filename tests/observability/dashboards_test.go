@@ -120,11 +120,18 @@ func checkVariables(t *testing.T, d dashboard) {
 			}
 			continue
 		}
-		if v.Type != "query" || !strings.HasPrefix(v.Query, "label_values(") || !v.Multi || !v.IncludeAll || v.AllValue != "" {
-			t.Errorf("the variable is %+v; a fixed value for All would select other processes than ours", v)
+		all := ""
+		if v.Name == "environment" {
+			all = ".*" // also without the label; elsewhere it would select other processes than ours
+		}
+		if v.Type != "query" || !strings.HasPrefix(v.Query, "label_values(") || !v.Multi || !v.IncludeAll || v.AllValue != all {
+			t.Errorf("the variable is %+v; the value for All must be %q", v, all)
+		}
+		if v.Name != "environment" && !strings.Contains(v.Query, `{environment=~"$environment"`) {
+			t.Errorf("the variable %s lists the values of other environments: %s", v.Name, v.Query)
 		}
 	}
-	if !slices.Equal(names, []string{"datasource", "job", "instance"}) {
+	if !slices.Equal(names, []string{"datasource", "environment", "job", "instance"}) {
 		t.Errorf("the variables are %v", names)
 	}
 	if len(d.Annotations.List) == 0 {
@@ -157,7 +164,7 @@ var (
 	counterText  = regexp.MustCompile(`([a-z0-9_]+(?:_total|_count|_bucket|_sum))(?:\{[^{}]*\})(\[)?`)
 	inRedis      = regexp.MustCompile(`tenzo_webhook_(parked|retrying|backlog|oldest_event_age_seconds|dead_letters|books_difference)\{[^}]*\}`)
 	lostRedis    = regexp.MustCompile(`^ unless tenzo_redis_up\{[^}]*\} == 0\)`)
-	alertText    = regexp.MustCompile(`ALERTS\{alertname=~"Tenzo\.\+", alertstate="firing", [^}]*\}`)
+	alertText    = regexp.MustCompile(`ALERTS\{alertname=~"Tenzo\.\+", alertstate="firing", environment=~"\$environment", [^}]*\}`)
 )
 
 // checkExpression checks one PromQL expression of a dashboard: every selector uses the dashboard's
@@ -172,8 +179,10 @@ func checkExpression(t *testing.T, where, expr string) {
 		t.Errorf("%s selects nothing: %s", where, expr)
 	}
 	for _, s := range selectors {
-		if !strings.Contains(s, `job=~"$job"`) || !strings.Contains(s, `instance=~"$instance"`) {
-			t.Errorf("%s does not select by job and instance: %s", where, expr)
+		for _, variable := range []string{"environment", "job", "instance"} {
+			if !strings.Contains(s, variable+`=~"$`+variable+`"`) {
+				t.Errorf("%s does not select by %s: %s", where, variable, expr)
+			}
 		}
 	}
 	for _, r := range rangeText.FindAllStringSubmatch(expr, -1) {

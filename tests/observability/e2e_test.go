@@ -83,8 +83,8 @@ func checkPanelsHaveData(t *testing.T, m *prometheus) {
 	}
 }
 
-// fillVariables substitutes the variables as Grafana does where "All" is chosen: by every value
-// that the variable's query finds.
+// fillVariables substitutes the variables as Grafana does where "All" is chosen: by the variable's
+// value for it, else by every value that the variable's query finds.
 func fillVariables(t *testing.T, m *prometheus, d dashboard) *strings.Replacer {
 	t.Helper()
 	pairs := []string{"$__rate_interval", "5s", "$__range", "5m"}
@@ -92,6 +92,10 @@ func fillVariables(t *testing.T, m *prometheus, d dashboard) *strings.Replacer {
 		query, label, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(v.Query, "label_values("), ")"), ", ")
 		if !ok {
 			continue // the data source
+		}
+		if v.AllValue != "" {
+			pairs = append(pairs, "$"+v.Name, v.AllValue)
+			continue
 		}
 		values, err := m.labelValues(t.Context(), strings.NewReplacer(pairs...).Replace(query), label)
 		if err != nil || len(values) == 0 {

@@ -108,6 +108,9 @@ func TestAlertsAreComplete(t *testing.T) {
 		if s := r.Annotations["summary"]; strings.Contains(s, "{{") || !strings.HasSuffix(s, ".") {
 			complain("has a summary with a template, or no sentence: %q", s)
 		}
+		if bad := rawNumber.FindString(r.Annotations["description"]); bad != "" {
+			complain("shows a number as it is computed: %s", bad)
+		}
 		const runbook = "https://github.com/tenzo-ai/tenzo-gateway/blob/main/config/docs/runbooks.md#"
 		anchor, ok := strings.CutPrefix(r.Annotations["runbook_url"], runbook)
 		if !ok || anchor != strings.ToLower(r.Alert) {
@@ -123,6 +126,10 @@ func TestAlertsAreComplete(t *testing.T) {
 		}
 	}
 }
+
+// rawNumber finds a value in an alert's text that would read "2.066 requests" or "12k events":
+// increase() extrapolates, and humanize is for neither counts nor rates.
+var rawNumber = regexp.MustCompile(`{{ \$value (\| humanize )?}}`)
 
 // headings returns the second-level headings of a document under config/docs.
 func headings(t *testing.T, document string) []string {
@@ -160,8 +167,9 @@ func testsOf(t *testing.T, alert string) ruleTest {
 	return ruleTest{}
 }
 
-// Each alert has a series that fires and one that does not, near its threshold: its tests must fail
-// with the threshold doubled or halved, with the comparison reversed, and with four times the wait.
+// Each alert has a series that fires, with the text that it then has, and one that does not, near
+// its threshold: its tests must fail with the threshold doubled or halved, with the comparison
+// reversed, and with four times the wait.
 func TestThresholdsAreTested(t *testing.T) {
 	for _, r := range rules(t) {
 		if r.Alert == "" {
@@ -173,6 +181,9 @@ func TestThresholdsAreTested(t *testing.T) {
 			series, err := yaml.Marshal(tests)
 			if err != nil || !strings.Contains(string(series), `environment="over`) || !strings.Contains(string(series), `environment="under`) {
 				t.Errorf("lacks a series that fires (environment=\"over\") or one that does not (\"under\"): %v", err)
+			}
+			if !strings.Contains(string(series), "exp_annotations") {
+				t.Error("its text is not tested (alert_rule_test)")
 			}
 			if out, err := tryRule(t, r, tests, r.Expr); err != nil {
 				t.Fatalf("fails unchanged: %v\n%s", err, out)
@@ -243,7 +254,7 @@ func tryRule(t *testing.T, r rule, tests ruleTest, expr string) (string, error) 
 		}
 	}
 	write("alert.yml", map[string]any{"groups": []any{map[string]any{"name": "g", "interval": "5s", "rules": []any{
-		map[string]any{"alert": r.Alert, "expr": expr, "for": *r.For, "labels": r.Labels},
+		map[string]any{"alert": r.Alert, "expr": expr, "for": *r.For, "labels": r.Labels, "annotations": r.Annotations},
 	}}}})
 	tests.RuleFiles = []string{inConfig(t, "prometheus", "recording.yml"), "alert.yml"}
 	write("test.yml", map[string]any{"rule_files": tests.RuleFiles, "evaluation_interval": tests.EvaluationInterval, "tests": tests.Tests})

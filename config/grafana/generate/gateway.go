@@ -3,12 +3,20 @@ package main
 // allRequests is the rate of requests that tenzo_auth decided.
 const allRequests = `sum(rate(tenzo_auth_requests_total{@}[$__rate_interval]))`
 
-// outer selects the outermost routes of sites. Caddy labels them with the route's first handler,
-// which is subroute on a site with a host name.
-const outer = `handler=~"subroute|tenzo_auth"`
+// notRefused is the rate of requests that were let in or got no verdict. Refusals, of which there
+// may be any number, would hide outages in a share of all requests.
+const notRefused = `sum(rate(tenzo_auth_requests_total{@, result=~"allowed|key_store_unavailable|invalid_key_record"}[$__rate_interval]))`
 
-// responses returns the rates of Caddy's responses. Caddy counts a request in each route it passes;
-// the outermost has them all, hence max.
+// letIn is the rate of requests that went on to the upstream.
+const letIn = `sum(rate(tenzo_auth_requests_total{@, result="allowed"}[$__rate_interval]))`
+
+// outer selects the routes of sites: all but those of scrapes and probes. Caddy counts a request in
+// each route of the server that it passes, under the name of the route's first handler: subroute on
+// a site with a host name, on one without the first directive. The outermost route has all requests,
+// hence max.
+const outer = `handler!~"metrics|tenzo_health"`
+
+// responses returns the rates of Caddy's responses.
 func responses(which string) string {
 	if which != "" {
 		which = ", " + which
@@ -24,20 +32,19 @@ func gateway() dashboard {
 		rows: []row{
 			{"At a glance", []panel{
 				alertsStat(),
-				stat("Let in", requests, "Requests with a valid key.",
-					q("", `sum(rate(tenzo_auth_requests_total{@, result="allowed"}[$__rate_interval]))`)),
+				stat("Let in", requests, "Requests with a valid key.", q("", letIn)),
 				stat("Refused", share, "Share of requests refused for their credentials.",
 					q("", orZero(ratio(`sum(rate(tenzo_auth_requests_total{@, result!~"allowed|key_store_unavailable|invalid_key_record"}[$__rate_interval]))`, allRequests)))).
 					thresholds(orange(0.2), red(0.5)),
-				stat("No verdict", share, "Share of requests answered 503: Redis gave no answer in time, or a key's record is broken.",
-					q("", orZero(ratio(`sum(rate(tenzo_auth_requests_total{@, result=~"key_store_unavailable|invalid_key_record"}[$__rate_interval]))`, allRequests)))).
+				stat("No verdict", share, "Of the requests that were not refused, the share answered 503: Redis gives no answer in time or has lost its data, or a key's record is invalid.",
+					q("", orZero(ratio(`sum(rate(tenzo_auth_requests_total{@, result=~"key_store_unavailable|invalid_key_record"}[$__rate_interval]))`, notRefused)))).
 					thresholds(orange(0.001), red(0.01)),
 				stat("Redis", cores, "The worst that any process says of Redis.",
 					q("answers", `min(tenzo_redis_up{@})`), q("data", `min(tenzo_redis_initialized{@})`)).mapped(upDown("ok", "no")),
 				stat("Staleness", seconds, "How old the oldest change of a key could be that some gateway has not seen. Beyond 60 s nothing cached is trusted.",
 					q("", `max(tenzo_auth_staleness_seconds{@})`)).thresholds(orange(5), red(30)),
-				stat("Upstream failing", share, "Share of responses that are 502 or 504: the upstream could not be reached, or broke off. Needs the global option `metrics`.",
-					q("", orZero(ratio(`sum(`+responses(`code=~"502|504"`)+`)`, `sum(`+responses("")+`)`)))).
+				stat("Upstream failing", share, "Responses 502 and 504 as a share of the requests let in: the upstream could not be reached, or broke off. Needs the global option `metrics`.",
+					q("", orZero(`clamp_max(`+ratio(`sum(`+responses(`code=~"502|504"`)+`)`, letIn)+`, 1)`))).
 					thresholds(orange(0.01), red(0.05)),
 				stat("Gateways", count, "Processes that answer Prometheus. Orange: a single one, so that nothing takes over when it fails.",
 					q("", orZero(`sum(up{@})`))).whole().lowIsBad(1, 2),
@@ -54,8 +61,8 @@ func gateway() dashboard {
 				graph("Lookups by source", perSecond, "cache: held here. redis: read from Redis. shared: waited for another request's read. negative: a refused key, remembered for 5 s.",
 					q("{{source}}", `sum by (source) (rate(tenzo_auth_lookups_total{@}[$__rate_interval]))`)).stack().
 					series(map[string]string{"cache": "green", "redis": "blue", "shared": "purple", "negative": "orange"}),
-				graph("Share without a read of Redis", share, "Verdicts that needed no read of their own. Low right after a start, and where keys are used less than once a minute.",
-					q("all gateways", ratio(`sum(rate(tenzo_auth_lookups_total{@, source!="redis"}[$__rate_interval]))`, `sum(rate(tenzo_auth_lookups_total{@}[$__rate_interval]))`))).upTo(1),
+				graph("Share without a read of Redis", share, "Verdicts that needed no read of their own, remembered refusals apart. Low right after a start, and where keys are used less than once a minute.",
+					q("all gateways", ratio(`sum(rate(tenzo_auth_lookups_total{@, source=~"cache|shared"}[$__rate_interval]))`, `sum(rate(tenzo_auth_lookups_total{@, source!="negative"}[$__rate_interval]))`))).upTo(1),
 				graph("Keys in the cache", count, "Good keys held; cache_size bounds them.",
 					q("{{instance}}", `tenzo_auth_cache_entries{@}`)),
 				graph("Keys pushed out of the cache", perSecond, "Steadily above zero, cache_size is smaller than the keys in use.",
@@ -89,7 +96,7 @@ func gateway() dashboard {
 				graph("Responses by status", requests, "As clients got them. Needs the global option `metrics`.",
 					q("{{code}}", `sum by (code) (`+responses("")+`)`)).stack(),
 				graph("Time to the first byte", seconds, "Key check and upstream together. Needs the global option `metrics`.",
-					quantiles("", `caddy_http_response_duration_seconds_bucket{@, `+outer+`}`)...).logScale(),
+					quantiles("", `caddy_http_response_duration_seconds_bucket{@, handler=~"subroute|tenzo_auth"}`)...).logScale(),
 				graph("Requests in flight", count, "Needs the global option `metrics`.",
 					q("{{instance}}", `sum by (instance) (max without (handler) (caddy_http_requests_in_flight{@, `+outer+`}))`)),
 				states("Upstreams", "Whether Caddy takes each upstream for healthy.",

@@ -51,19 +51,24 @@ func (d dashboard) model() object {
 }
 
 func (d dashboard) variables() []object {
-	// "All" expands to the listed values. A fixed value such as .* would select every process that
-	// Prometheus knows.
-	choice := func(name, label, description, query string) object {
+	// "All" expands to the listed values where allValue is empty. A fixed value such as .* would
+	// select every process that Prometheus knows, so only environment has one: it also matches
+	// metrics without that label.
+	choice := func(name, label, description, allValue, query string) object {
 		return object{
 			"name": name, "label": label, "description": description, "type": "query", "datasource": datasource, "query": query,
-			"multi": true, "includeAll": true, "allValue": "", "current": object{"text": []string{"All"}, "value": []string{"$__all"}},
+			"multi": true, "includeAll": true, "allValue": allValue, "current": object{"text": []string{"All"}, "value": []string{"$__all"}},
 			"refresh": 2, "sort": 1, "regex": "",
 		}
 	}
 	return []object{
 		{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "regex": "", "refresh": 1},
-		choice("job", "Job", "Scrape jobs: tenzo-gateway, tenzo-dispatcher.", "label_values("+d.present+", job)"),
-		choice("instance", "Instance", "Processes of the chosen jobs.", "label_values("+d.present+`{job=~"$job"}, instance)`),
+		choice("environment", "Environment", "Deployments, by the label environment where your scrape configuration sets it. "+
+			"Of several, gauges of what is stored in Redis show the highest.", ".*", "label_values("+d.present+", environment)"),
+		choice("job", "Job", "Scrape jobs: tenzo-gateway, tenzo-dispatcher.", "",
+			"label_values("+d.present+`{environment=~"$environment"}, job)`),
+		choice("instance", "Instance", "Processes of the chosen jobs.", "",
+			"label_values("+d.present+`{environment=~"$environment", job=~"$job"}, instance)`),
 	}
 }
 

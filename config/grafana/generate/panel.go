@@ -16,7 +16,7 @@ const (
 )
 
 // selector replaces "@" in expressions, so that every query applies the variables.
-const selector = `job=~"$job", instance=~"$instance"`
+const selector = `environment=~"$environment", job=~"$job", instance=~"$instance"`
 
 // emptyInGoodTimes ends the description of a panel that shows nothing while all is well.
 const emptyInGoodTimes = " Empty in good times."

@@ -2,14 +2,14 @@ package main
 
 // Panels that both dashboards share.
 
-// firing selects firing alerts. Most concern no single process, so job and instance do not select
-// among them.
+// firing selects firing alerts of the chosen environments. Most concern no single process, so job
+// and instance do not select among them.
 func firing(which string) string {
-	return `ALERTS{alertname=~"Tenzo.+", alertstate="firing", ` + which + `}`
+	return `ALERTS{alertname=~"Tenzo.+", alertstate="firing", environment=~"$environment", ` + which + `}`
 }
 
 func alertsStat() panel {
-	return stat("Alerts", count, "Alerts that fire now, of every deployment that Prometheus watches. Red marks in the graphs name them; the runbooks are linked above.",
+	return stat("Alerts", count, "Alerts that fire now in the chosen environments. Red marks in the graphs name them; the runbooks are linked above.",
 		q("critical", orZero("count("+firing(`severity="critical"`)+")")), q("warning", orZero("count("+firing(`severity="warning"`)+")"))).
 		whole().thresholds(red(1))
 }
