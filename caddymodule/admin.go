@@ -6,8 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // Admin serves the HTTP API under `/tenzo/` on Caddy's admin endpoint, for any organization. Caddy makes it before the apps, and never
@@ -34,7 +33,7 @@ func (*Admin) serve(w http.ResponseWriter, r *http.Request) error {
 		if !errors.Is(err, caddy.ErrNotConfigured) {
 			detail = "the tenzo app of the active configuration cannot be used"
 		}
-		api.WriteProblem(w, r, &config.Error{Status: http.StatusServiceUnavailable, Code: "not_configured", Detail: detail})
+		problem.Write(w, r, &problem.Error{Status: http.StatusServiceUnavailable, Code: "not_configured", Detail: detail})
 		return nil
 	}
 	m.(*App).api.Admin().ServeHTTP(w, r)

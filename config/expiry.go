@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -19,7 +20,7 @@ func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	}
 	span, err := ParseSpan(s)
 	if err != nil || span > maxSpan {
-		return time.Time{}, Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry must be a time such as 2027-01-01T00:00:00Z or a span such as 90d or 12h")
+		return time.Time{}, problem.Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry must be a time such as 2027-01-01T00:00:00Z or a span such as 90d or 12h")
 	}
 	at := now.Add(span)
 	return at, checkExpiry(at, now)
@@ -30,7 +31,7 @@ func ParseExpiry(s string, now time.Time) (time.Time, error) {
 func ParseExpiryTime(s string) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry must be a time such as 2027-01-01T00:00:00Z")
+		return time.Time{}, problem.Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry must be a time such as 2027-01-01T00:00:00Z")
 	}
 	return at, nil
 }
@@ -38,9 +39,9 @@ func ParseExpiryTime(s string) (time.Time, error) {
 func checkExpiry(at, now time.Time) error {
 	switch {
 	case !at.After(now):
-		return Invalid(store.KeyExpiresAt, "expiry_past", "the expiry is past")
+		return problem.Invalid(store.KeyExpiresAt, "expiry_past", "the expiry is past")
 	case at.UTC().Year() > 9999: // RFC 3339 ends there
-		return Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry is too far in the future")
+		return problem.Invalid(store.KeyExpiresAt, "invalid_expiry", "the expiry is too far in the future")
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // The bounds of ids and names (specification.md, section 4).
@@ -35,7 +37,7 @@ func CheckEventID(id string) error {
 	if ValidID(id) {
 		return nil
 	}
-	return Invalid("id", "invalid_id", "an event's id is "+idForm)
+	return problem.Invalid("id", "invalid_id", "an event's id is "+idForm)
 }
 
 // CheckOrg refuses what is no organization's id, with an *Error.
@@ -43,7 +45,7 @@ func CheckOrg(org string) error {
 	if ValidID(org) {
 		return nil
 	}
-	return Invalid("org", "invalid_org_id", "an organization's id is "+idForm)
+	return problem.Invalid("org", "invalid_org_id", "an organization's id is "+idForm)
 }
 
 // validName says whether s can be the name of a key: 1 to 100 printable characters, with no space at either end.

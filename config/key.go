@@ -1,6 +1,11 @@
 package config
 
-import "time"
+import (
+	"net/http"
+	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
+)
 
 // KeyPrefix begins every API key.
 const KeyPrefix = "tenzo_pk_"
@@ -28,3 +33,6 @@ const (
 	StatusExpired = "expired"
 	StatusRevoked = "revoked"
 )
+
+// ErrKeyNotFound says that the organization has no key with that id.
+var ErrKeyNotFound = &problem.Error{Status: http.StatusNotFound, Code: "key_not_found", Detail: "there is no such API key"}

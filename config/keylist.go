@@ -83,7 +83,7 @@ func (k *Keys) List(ctx context.Context, org string, limit int, cursor string) (
 	}
 	if len(page.Items) == 0 && cursor == "" {
 		// Nothing is listed, which means something only where the store holds our data.
-		if err := initialized(ctx, k.store); err != nil {
+		if err := k.store.Initialized(ctx); err != nil {
 			return Page[ListedKey]{}, err
 		}
 	}

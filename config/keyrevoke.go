@@ -136,7 +136,7 @@ func (k *Keys) search(ctx context.Context, org, id string) (string, error) {
 
 // notFound is ErrKeyNotFound, unless nothing can be said: in a store without its marker every key seems unknown.
 func (k *Keys) notFound(ctx context.Context) error {
-	if err := initialized(ctx, k.store); err != nil {
+	if err := k.store.Initialized(ctx); err != nil {
 		return err
 	}
 	return ErrKeyNotFound

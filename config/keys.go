@@ -2,13 +2,13 @@ package config
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -62,9 +62,9 @@ func (k *Keys) Create(ctx context.Context, org string, n NewKey) (CreatedKey, er
 	}
 	switch {
 	case n.Name == "":
-		return CreatedKey{}, Invalid(store.KeyName, "missing_name", "the key needs a name")
+		return CreatedKey{}, problem.Invalid(store.KeyName, "missing_name", "the key needs a name")
 	case !validName(n.Name):
-		return CreatedKey{}, Invalid(store.KeyName, "invalid_name", "the name must be 1 to 100 printable characters")
+		return CreatedKey{}, problem.Invalid(store.KeyName, "invalid_name", "the name must be 1 to 100 printable characters")
 	}
 	if !n.ExpiresAt.IsZero() {
 		if err := checkExpiry(n.ExpiresAt, now); err != nil {
@@ -110,7 +110,7 @@ func (k *Keys) write(ctx context.Context, key Key, hash string) error {
 		return fmt.Errorf("writing the key: %w", err)
 	}
 	if written == 0 {
-		return ErrStoreNotInitialized
+		return store.ErrNotInitialized
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (k *Keys) write(ctx context.Context, key Key, hash string) error {
 // writeInCluster writes slot by slot. Cut off after the index it leaves an entry without a record, which lists skip; after the id one that
 // leads nowhere; after the key one that works from its first use on, since who asked before is told within seconds all the same.
 func (k *Keys) writeInCluster(ctx context.Context, key Key, hash string, score int64, fields []any) error {
-	if err := initialized(ctx, k.store); err != nil {
+	if err := k.store.Initialized(ctx); err != nil {
 		return err
 	}
 	names, client := k.store.Names(), k.store.Client()
@@ -136,13 +136,4 @@ func (k *Keys) writeInCluster(ctx context.Context, key Key, hash string, score i
 		}
 	}
 	return nil
-}
-
-// initialized is store.Initialized as whoever called a service sees it.
-func initialized(ctx context.Context, st *store.Store) error {
-	err := st.Initialized(ctx)
-	if errors.Is(err, store.ErrNotInitialized) {
-		return ErrStoreNotInitialized
-	}
-	return err
 }

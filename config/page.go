@@ -5,6 +5,8 @@ package config
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // Page is one page of a list, newest first.
@@ -32,6 +34,6 @@ func PageLimit(limit int) (int, error) {
 
 // What is wrong with the wish for a page.
 var (
-	ErrInvalidLimit  = &Error{Status: http.StatusBadRequest, Code: "invalid_limit", Field: "limit", Detail: fmt.Sprintf("the limit is a number from 1 to %d", maxLimit)}
-	ErrInvalidCursor = &Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Field: "cursor", Detail: "the cursor is none that a list gave"}
+	ErrInvalidLimit  = &problem.Error{Status: http.StatusBadRequest, Code: "invalid_limit", Field: "limit", Detail: fmt.Sprintf("the limit is a number from 1 to %d", maxLimit)}
+	ErrInvalidCursor = &problem.Error{Status: http.StatusBadRequest, Code: "invalid_cursor", Field: "cursor", Detail: "the cursor is none that a list gave"}
 )

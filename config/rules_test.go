@@ -14,6 +14,8 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 func TestValidID(t *testing.T) {
@@ -204,7 +206,7 @@ func TestParseExpiry(t *testing.T) {
 		"0d": "expiry_past", "-5m": "invalid_expiry", "0s": "expiry_past", "2026-11-24T12:00:00Z": "expiry_past", "2020-01-01T00:00:00Z": "expiry_past", "-1d": "invalid_expiry",
 	} {
 		_, err := ParseExpiry(s, now)
-		if e, ok := errors.AsType[*Error](err); !ok || e.Code != want || e.Field != "expires_at" {
+		if e, ok := errors.AsType[*problem.Error](err); !ok || e.Code != want || e.Field != "expires_at" {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
@@ -259,7 +261,7 @@ func TestSecretRules(t *testing.T) {
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", s, err)
 		}
-		if e, is := errors.AsType[*Error](err); err != nil && (!is || e.Field != "secret" || len(s) > 8 && strings.Contains(e.Detail, s)) {
+		if e, is := errors.AsType[*problem.Error](err); err != nil && (!is || e.Field != "secret" || len(s) > 8 && strings.Contains(e.Detail, s)) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}

@@ -5,9 +5,11 @@ package config
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -39,4 +41,10 @@ func announce(ctx context.Context, st *store.Store, field, value string) error {
 		return fmt.Errorf("announcing the change: %w", err)
 	}
 	return nil
+}
+
+// notAnnounced says that a change was made, but that running processes were not told of it: detail says what that means and what to do,
+// cause why. It happens in a Cluster alone, where the announcement is a step of its own.
+func notAnnounced(detail string, cause error) error {
+	return fmt.Errorf("%w: %w", &problem.Error{Status: http.StatusServiceUnavailable, Code: "change_not_announced", Detail: detail}, cause)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -73,7 +74,7 @@ func GenerateSecret() string {
 
 // checkSecret refuses a secret that cannot work.
 func checkSecret(s string) error {
-	refuse := func(detail string) error { return Invalid(store.WebhookSecret, "invalid_secret", detail) }
+	refuse := func(detail string) error { return problem.Invalid(store.WebhookSecret, "invalid_secret", detail) }
 	switch {
 	case len(s) > maxSecret:
 		return refuse("the secret must be at most 512 bytes long")

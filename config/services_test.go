@@ -15,6 +15,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/embedded"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -83,7 +84,7 @@ func announced(t *testing.T, st *store.Store) []string {
 
 func refusedWith(t *testing.T, err error, code string) {
 	t.Helper()
-	if e, ok := errors.AsType[*config.Error](err); !ok || e.Code != code {
+	if e, ok := errors.AsType[*problem.Error](err); !ok || e.Code != code {
 		t.Errorf("%v, want the refusal %s", err, code)
 	}
 }
@@ -211,7 +212,7 @@ func TestWithoutAMarker(t *testing.T) {
 			"revoke unknown": func() error { _, _, err := keys.Revoke(ctx(t), "", "key_x"); return err },
 			"delete unknown": func() error { return hooks.Delete(ctx(t), "other") },
 		} {
-			if err := try(); !errors.Is(err, config.ErrStoreNotInitialized) {
+			if err := try(); !errors.Is(err, store.ErrNotInitialized) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"net/http"
 	"time"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -29,3 +31,6 @@ func WebhookFromHash(org string, fields map[string]string) Webhook {
 	w.UpdatedAt, _ = readTime(fields[store.WebhookUpdatedAt])
 	return w
 }
+
+// ErrWebhookNotFound says that the organization has no webhook.
+var ErrWebhookNotFound = &problem.Error{Status: http.StatusNotFound, Code: "webhook_not_found", Detail: "no webhook is configured"}

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -42,7 +43,7 @@ func (w *Webhooks) Get(ctx context.Context, org string) (Webhook, error) {
 	case len(h.Fields) > 0:
 		return WebhookFromHash(org, h.Fields), nil
 	case !h.Marked:
-		return Webhook{}, ErrStoreNotInitialized
+		return Webhook{}, store.ErrNotInitialized
 	}
 	return Webhook{}, ErrWebhookNotFound
 }
@@ -80,7 +81,7 @@ func (w *Webhooks) Set(ctx context.Context, org string, c WebhookChange, mustExi
 		exist = "1"
 	}
 	if w.store.Cluster() {
-		if err := initialized(ctx, w.store); err != nil {
+		if err := w.store.Initialized(ctx); err != nil {
 			return Webhook{}, err
 		}
 		keys = keys[:1]
@@ -97,7 +98,7 @@ func (w *Webhooks) Set(ctx context.Context, org string, c WebhookChange, mustExi
 		if answer[0] == "absent" {
 			return Webhook{}, ErrWebhookNotFound
 		}
-		return Webhook{}, ErrStoreNotInitialized
+		return Webhook{}, store.ErrNotInitialized
 	}
 	if w.store.Cluster() {
 		if err := announce(ctx, w.store, store.ChangeWebhook, org); err != nil {
@@ -120,11 +121,11 @@ func (w *Webhooks) check(org string, c WebhookChange, mustExist bool) ([]any, er
 	switch {
 	case c.URL != nil:
 		if err := w.policy.CheckURL(*c.URL); err != nil {
-			return nil, Invalid(store.WebhookURL, "invalid_url", err.Error())
+			return nil, problem.Invalid(store.WebhookURL, "invalid_url", err.Error())
 		}
 		fields = append(fields, store.WebhookURL, *c.URL)
 	case !mustExist:
-		return nil, Invalid(store.WebhookURL, "missing_url", "the webhook needs a URL")
+		return nil, problem.Invalid(store.WebhookURL, "missing_url", "the webhook needs a URL")
 	}
 	if c.Secret != nil {
 		if err := checkSecret(*c.Secret); err != nil {
@@ -168,7 +169,7 @@ func (w *Webhooks) Delete(ctx context.Context, org string) error {
 		}
 	}
 	if existed == 0 {
-		if err := initialized(ctx, w.store); err != nil {
+		if err := w.store.Initialized(ctx); err != nil {
 			return err
 		}
 		return ErrWebhookNotFound

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -97,7 +98,7 @@ func TestWebhookRefusals(t *testing.T) {
 	loopback := config.NewWebhooks(st, &address.Policy{AllowHTTP: true, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	for _, url := range []string{"", "http://example.com/", "https://127.0.0.1/", "https://u:SECRET@example.com/", "ftp://x"} {
 		_, err := strict.Set(ctx(t), "acme", config.WebhookChange{URL: &url}, false)
-		if e, ok := errors.AsType[*config.Error](err); !ok || e.Field != "url" || strings.Contains(e.Detail, "SECRET") {
+		if e, ok := errors.AsType[*problem.Error](err); !ok || e.Field != "url" || strings.Contains(e.Detail, "SECRET") {
 			t.Errorf("%q: %v", url, err)
 		}
 	}

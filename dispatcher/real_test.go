@@ -18,6 +18,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/changes"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -161,7 +162,7 @@ func TestTester(t *testing.T) {
 	e.books(time.Second, queue.Books{})
 	for event, code := range map[string]string{"": "missing_event", "nothing.known": "unknown_event"} {
 		_, err := tester.Test(t.Context(), "org", event)
-		if refusal, ok := errors.AsType[*config.Error](err); !ok || refusal.Code != code || refusal.Field != "event" {
+		if refusal, ok := errors.AsType[*problem.Error](err); !ok || refusal.Code != code || refusal.Field != "event" {
 			t.Errorf("a test with the event %q: %v", event, err)
 		}
 	}

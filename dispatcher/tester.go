@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
@@ -51,13 +52,13 @@ func NewTester(st *store.Store, o Options) (*Tester, error) {
 }
 
 // Test sends a sample of event to the webhook of org, active or not. An attempt that was made is never an error, however it ended;
-// errors are *config.Error or the store's.
+// errors are *problem.Error or the store's.
 func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error) {
 	switch {
 	case event == "":
-		return TestResult{}, config.Invalid("event", "missing_event", "name the event to send a sample of: "+strings.Join(t.events, ", "))
+		return TestResult{}, problem.Invalid("event", "missing_event", "name the event to send a sample of: "+strings.Join(t.events, ", "))
 	case !slices.Contains(t.events, event):
-		return TestResult{}, config.Invalid("event", "unknown_event", "there is no such event; a webhook receives "+strings.Join(t.events, ", "))
+		return TestResult{}, problem.Invalid("event", "unknown_event", "there is no such event; a webhook receives "+strings.Join(t.events, ", "))
 	}
 	w, err := t.webhooks.Get(ctx, org)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // The largest bodies that are read.
@@ -43,7 +44,7 @@ func (m member[T]) pointer(field string) (*T, error) {
 		return nil, nil
 	}
 	if m.null {
-		return nil, config.Invalid(field, "invalid_value", field+" cannot be null")
+		return nil, problem.Invalid(field, "invalid_value", field+" cannot be null")
 	}
 	return &m.value, nil
 }
@@ -52,7 +53,7 @@ func (m member[T]) pointer(field string) (*T, error) {
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
-		return &config.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "the body must be sent with Content-Type: application/json"}
+		return &problem.Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "the body must be sent with Content-Type: application/json"}
 	}
 	if err := decodeObject(jsontext.NewDecoder(http.MaxBytesReader(w, r.Body, limit)), v); err != nil {
 		return bodyError(err)
@@ -88,11 +89,11 @@ func bodyError(err error) error {
 		semantic *json.SemanticError
 	)
 	bad := func(code, field, detail string) error {
-		return &config.Error{Status: http.StatusBadRequest, Code: code, Field: field, Detail: detail}
+		return &problem.Error{Status: http.StatusBadRequest, Code: code, Field: field, Detail: detail}
 	}
 	switch {
 	case errors.As(err, &tooLarge):
-		return &config.Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Detail: "the body is larger than " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"}
+		return &problem.Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Detail: "the body is larger than " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"}
 	case errors.Is(err, json.ErrUnknownName) && errors.As(err, &semantic):
 		field := fieldOf(semantic.JSONPointer)
 		return bad("unknown_member", field, "there is no member of this name here")
@@ -102,7 +103,7 @@ func bodyError(err error) error {
 		return bad("invalid_json", "", "the body must be one JSON object")
 	case errors.As(err, &semantic):
 		field := fieldOf(semantic.JSONPointer)
-		return config.Invalid(field, "invalid_type", field+" has another JSON type than it should")
+		return problem.Invalid(field, "invalid_type", field+" has another JSON type than it should")
 	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return bad("invalid_json", "", "the body is empty")
 	default:

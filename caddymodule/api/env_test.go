@@ -18,6 +18,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -49,7 +50,7 @@ type env struct {
 // Test refuses a missing event as *dispatcher.Tester does.
 func (e *env) Test(_ context.Context, org, event string) (dispatcher.TestResult, error) {
 	if event == "" {
-		return dispatcher.TestResult{}, config.Invalid("event", "missing_event", "name the event")
+		return dispatcher.TestResult{}, problem.Invalid("event", "missing_event", "name the event")
 	}
 	return e.test(org, event)
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // Whatever a body holds, reading it ends in a value or in a refusal that names a field of the body at most, never in trouble with Redis.
@@ -27,7 +27,7 @@ func FuzzBodies(f *testing.F) {
 			if err == nil {
 				err = then()
 			}
-			var refusal *config.Error
+			var refusal *problem.Error
 			if err != nil && (!errors.As(err, &refusal) || refusal.Status < 400 || refusal.Status > 499 || refusal.Code == "" || refusal.Detail == "" || len(refusal.Field) > 400) {
 				t.Errorf("%q: %#v", body, err)
 			}

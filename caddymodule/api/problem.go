@@ -7,20 +7,13 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/problem"
-	"github.com/tenzo-ai/tenzo-gateway/config"
-	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
-
-// WriteProblem answers r with e as problem+json, never to be cached.
-func WriteProblem(w http.ResponseWriter, r *http.Request, e *config.Error) {
-	problem.Write(w, r, problem.Problem{Status: e.Status, Code: e.Code, Detail: e.Detail, Field: e.Field})
-}
 
 // fail answers with what err means. What is no refusal by a rule is trouble with Redis: the services have no other source of errors. Trouble
 // is for the log, and so is what stands behind a refusal; neither is shown to whoever asked.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, pattern string, err error) {
-	var refusal *config.Error
+	var refusal *problem.Error
 	switch {
 	case errors.As(err, &refusal):
 		if refusal.Status == http.StatusServiceUnavailable {
@@ -29,18 +22,15 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, pattern string, err e
 				a.logTrouble(r, pattern, err)
 			}
 		}
-	case errors.Is(err, store.ErrNotInitialized):
-		w.Header().Set("Retry-After", "5")
-		refusal = config.ErrStoreNotInitialized
 	default:
 		a.logTrouble(r, pattern, err)
 		w.Header().Set("Retry-After", "1")
-		refusal = &config.Error{
+		refusal = &problem.Error{
 			Status: http.StatusServiceUnavailable, Code: "store_unavailable",
 			Detail: "the store gives no answer at the moment: try again shortly",
 		}
 	}
-	WriteProblem(w, r, refusal)
+	problem.Write(w, r, refusal)
 }
 
 // logTrouble says why a request failed, unless whoever asked has left.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // face is where the API stands.
@@ -97,7 +98,7 @@ func (a *API) mux(f face) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		// ServeMux would answer a path that is not clean with a redirect, which is wrong where a prefix was taken away.
 		if _, pattern := mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
-			WriteProblem(w, r, &config.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
+			problem.Write(w, r, &problem.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -119,7 +120,7 @@ func (a *API) serve(f face, rt route) http.Handler {
 		h := rt.methods[method]
 		if h == nil {
 			w.Header().Set("Allow", allow)
-			WriteProblem(w, r, &config.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes " + allow})
+			problem.Write(w, r, &problem.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes " + allow})
 			return
 		}
 		s, err := scopeOf(f, rt, r)
@@ -148,7 +149,7 @@ func scopeOf(f face, rt route, r *http.Request) (scope, error) {
 	if f == toolsFace {
 		org, _ := r.Context().Value(orgKey{}).(string)
 		if !config.ValidID(org) {
-			return scope{}, &config.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
+			return scope{}, &problem.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
 		}
 		return scope{face: f, org: org}, nil
 	}
@@ -161,7 +162,7 @@ func scopeOf(f face, rt route, r *http.Request) (scope, error) {
 
 // inAddress makes the refusal of a value one of a path or a query. That is 400; in a body it is 422.
 func inAddress(err error) error {
-	var refusal *config.Error
+	var refusal *problem.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
@@ -176,7 +177,7 @@ func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r) && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
 			w.Header().Set("Cache-Control", "no-store")
-			WriteProblem(w, r, &config.Error{Status: http.StatusForbidden, Code: "not_local", Detail: "these paths answer on loopback and unix sockets only, or over Caddy's remote admin"})
+			problem.Write(w, r, &problem.Error{Status: http.StatusForbidden, Code: "not_local", Detail: "these paths answer on loopback and unix sockets only, or over Caddy's remote admin"})
 			return
 		}
 		next.ServeHTTP(w, r)

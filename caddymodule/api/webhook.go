@@ -7,6 +7,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // webhookBody is the body of PUT and PATCH.
@@ -32,7 +33,7 @@ func (b webhookBody) change() (config.WebhookChange, error) {
 	case b.Secret.null:
 		c.Secret = new(string)
 	case b.Secret.set && b.Secret.value == "":
-		return c, config.Invalid("secret", "invalid_secret", "the secret is empty: leave it out to keep the present one, or send null to remove it")
+		return c, problem.Invalid("secret", "invalid_secret", "the secret is empty: leave it out to keep the present one, or send null to remove it")
 	case b.Secret.set:
 		c.Secret = &b.Secret.value
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // Handler serves Developer Tools. Its fields are set before the first request and not changed afterwards.
@@ -57,7 +58,7 @@ type Caller struct {
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 	h.secure(w.Header())
 	if refusal := refuse(r, c); refusal != nil {
-		api.WriteProblem(w, r, refusal)
+		problem.Write(w, r, refusal)
 		return
 	}
 	if c.Path == "" {
@@ -85,14 +86,14 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 }
 
 // refuse says why a request is not served at all, before anything of it is looked at.
-func refuse(r *http.Request, c Caller) *config.Error {
+func refuse(r *http.Request, c Caller) *problem.Error {
 	switch {
 	case c.ByAPIKey:
-		return &config.Error{Status: http.StatusForbidden, Code: "api_key_not_allowed", Detail: "an API key cannot administer API keys or webhooks"}
+		return &problem.Error{Status: http.StatusForbidden, Code: "api_key_not_allowed", Detail: "an API key cannot administer API keys or webhooks"}
 	case !config.ValidID(c.Org):
-		return &config.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
+		return &problem.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
 	case writes(r) && !sameOrigin(r):
-		return &config.Error{Status: http.StatusForbidden, Code: "cross_origin", Detail: "changes are accepted from the page itself only, not from another origin"}
+		return &problem.Error{Status: http.StatusForbidden, Code: "cross_origin", Detail: "changes are accepted from the page itself only, not from another origin"}
 	}
 	return nil
 }
@@ -103,12 +104,12 @@ func reading(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	w.Header().Set("Allow", "GET, HEAD")
-	api.WriteProblem(w, r, &config.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes GET, HEAD"})
+	problem.Write(w, r, &problem.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes GET, HEAD"})
 	return false
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	api.WriteProblem(w, r, &config.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
+	problem.Write(w, r, &problem.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
 }
 
 // redirect leads to the same path with a slash at its end, relative to it, so that it holds behind proxies that take prefixes away.

@@ -6,12 +6,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// ErrNotInitialized says that the schema marker is missing or names another version: Redis has lost its data or never had any.
-var ErrNotInitialized = errors.New("redis holds no tenzo data: the schema marker is missing or of another version; `tenzo-gateway init` marks a new, empty store")
+// ErrNotInitialized says that the schema marker is missing or names another version: Redis has lost its
+// data or never had any.
+var ErrNotInitialized = &problem.Error{
+	Status: http.StatusServiceUnavailable,
+	Code:   "store_not_initialized",
+	Detail: "this Redis holds no tenzo data yet, or has lost it: " +
+		"mark a new, empty store with `tenzo-gateway init`, or restore the backup",
+}
 
 func (s *Store) marked(ctx context.Context) (bool, error) {
 	return readMarker(s.client.Get(ctx, s.names.Schema()))

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -117,7 +117,7 @@ func TestPublishRefuses(t *testing.T) {
 	} {
 		ev := good
 		change(&ev)
-		var refusal *config.Error
+		var refusal *problem.Error
 		if _, err := e.q.Publish(t.Context(), ev); !errors.As(err, &refusal) || refusal.Field != strings.TrimSpace(field) {
 			t.Errorf("%s: %v", field, err)
 		}

@@ -167,7 +167,7 @@ func (q *Queue) split(ctx context.Context, all []letter) (active []letter, refus
 			return nil, nil, storeError(h.Err)
 		}
 		if len(h.Fields) == 0 && !h.Marked {
-			return nil, nil, config.ErrStoreNotInitialized
+			return nil, nil, store.ErrNotInitialized
 		}
 	}
 	var idle []letter

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -85,13 +86,13 @@ func TestDeadLettersByPage(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		for _, cursor := range []string{"x", "1", "0-0", "0-00", "1-2-3", "(1-2", "-", "99999999999999999999-1"} {
-			var refusal *config.Error
+			var refusal *problem.Error
 			if _, err := e.q.DeadLetters(t.Context(), "", 10, cursor); !errors.As(err, &refusal) || refusal.Code != "invalid_cursor" {
 				t.Errorf("cursor %q: %v", cursor, err)
 			}
 		}
 		for _, limit := range []int{-1, 1001} {
-			var refusal *config.Error
+			var refusal *problem.Error
 			if _, err := e.q.DeadLetters(t.Context(), "", limit, ""); !errors.As(err, &refusal) || refusal.Code != "invalid_limit" {
 				t.Errorf("limit %d: %v", limit, err)
 			}

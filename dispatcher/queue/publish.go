@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -22,7 +23,7 @@ type Event struct {
 }
 
 // Publish adds an event to the stream and returns the id its deliveries will carry as Webhook-Id: e.ID, or the stream id. Its errors
-// are *config.Error where a rule refuses the event. Whether the payload fits the event is judged when it is delivered.
+// are *problem.Error where a rule refuses the event. Whether the payload fits the event is judged when it is delivered.
 func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
@@ -57,11 +58,11 @@ func (e Event) check() error {
 	}
 	switch {
 	case e.Name == "":
-		return config.Invalid("event", "missing_event", "name the event, such as note.finalized")
+		return problem.Invalid("event", "missing_event", "name the event, such as note.finalized")
 	case len(e.Name) > 128 || strings.ContainsFunc(e.Name, unicode.IsControl):
-		return config.Invalid("event", "invalid_event", "the name of the event must be at most 128 characters long, none of them a control character")
+		return problem.Invalid("event", "invalid_event", "the name of the event must be at most 128 characters long, none of them a control character")
 	case !json.Valid(e.Payload) || !bytes.HasPrefix(bytes.TrimLeft(e.Payload, " \t\r\n"), []byte("{")):
-		return config.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
+		return problem.Invalid("payload", "invalid_payload", "the payload must be a JSON object")
 	}
 	return nil
 }

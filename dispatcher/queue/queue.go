@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
@@ -52,12 +52,9 @@ func New(st *store.Store, o Options) *Queue {
 
 // storeError is what the people's side answers when Redis could not do its part: a missing marker is a refusal that says what to do.
 func storeError(err error) error {
-	var refusal *config.Error
-	switch {
-	case err == nil || errors.As(err, &refusal):
+	var refusal *problem.Error
+	if err == nil || errors.As(err, &refusal) {
 		return err
-	case errors.Is(err, store.ErrNotInitialized):
-		return config.ErrStoreNotInitialized
 	}
 	return fmt.Errorf("redis: %w", err)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // maxReplay is how many dead events one call looks at, at most (specification.md, section 10).
@@ -28,7 +29,7 @@ type Replay struct {
 // check refuses what does not say plainly which events it means: what is forgotten must never read as all of them.
 func (r Replay) check() error {
 	bad := func(code, field, detail string) error {
-		return &config.Error{Status: http.StatusBadRequest, Code: code, Field: field, Detail: detail}
+		return &problem.Error{Status: http.StatusBadRequest, Code: code, Field: field, Detail: detail}
 	}
 	switch {
 	case r.All && r.IDs != nil:
@@ -70,7 +71,7 @@ type ReplayResult struct {
 }
 
 // Replay moves dead events back into the stream, each in one step, under the same Webhook-Id. An id that names several dead events of
-// one organization moves them all, the oldest first. Its errors are *config.Error where a rule refuses the wish.
+// one organization moves them all, the oldest first. Its errors are *problem.Error where a rule refuses the wish.
 func (q *Queue) Replay(ctx context.Context, r Replay) (ReplayResult, error) {
 	if err := r.check(); err != nil {
 		return ReplayResult{}, err

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -68,7 +69,7 @@ func TestReplay(t *testing.T) {
 			t.Errorf("replayed %+v", total)
 		}
 		if !e.mini {
-			var refusal *config.Error
+			var refusal *problem.Error
 			if _, err := e.q.Replay(t.Context(), Replay{All: true, Cursor: "nonsense"}); !errors.As(err, &refusal) {
 				t.Errorf("a wrong cursor: %v", err)
 			}
@@ -96,7 +97,7 @@ func TestReplayNeedsAName(t *testing.T) {
 			{Replay{IDs: slices.Repeat([]string{"x"}, 1001)}, "too_many_ids", "ids"},
 		} {
 			_, err := e.q.Replay(t.Context(), c.wish)
-			var refusal *config.Error
+			var refusal *problem.Error
 			if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Field != c.field {
 				t.Errorf("%+v: %#v", c.wish, err)
 			}
@@ -180,7 +181,7 @@ func TestReplayUnmarked(t *testing.T) {
 		p := e.process()
 		e.bury(p, "a", "x", `{}`)
 		e.do("del", "tenzo:schema")
-		if _, err := e.q.Replay(t.Context(), Replay{All: true}); !errors.Is(err, config.ErrStoreNotInitialized) {
+		if _, err := e.q.Replay(t.Context(), Replay{All: true}); !errors.Is(err, store.ErrNotInitialized) {
 			t.Errorf("%v", err)
 		}
 	})

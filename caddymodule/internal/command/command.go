@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -89,9 +90,9 @@ func (f *storeFlags) withStore(cmd *cobra.Command, run func(ctx context.Context,
 
 // explain says of an error that is no refusal by a rule which Redis it came from.
 func (f *storeFlags) explain(st *store.Store, err error) error {
-	var refused *config.Error
+	var refused *problem.Error
 	switch {
-	case err == nil, errors.As(err, &refused), errors.Is(err, errFailed), errors.Is(err, store.ErrNotInitialized):
+	case err == nil, errors.As(err, &refused), errors.Is(err, errFailed):
 		return err
 	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err): // this code's limit, or the client's
 		return fmt.Errorf("redis at %s gives no answer: %w", st.Where(), err)

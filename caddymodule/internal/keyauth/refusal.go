@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/caddymodule/problem"
+	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
 // This file is what a refused client reads: statuses, codes, challenges and problem bodies (specification.md, section 5).
@@ -65,7 +65,7 @@ func (f *Refusal) SetHeaders(h http.Header, realm string) {
 // WriteRefusal answers r with the refusal as a problem (RFC 9457): status, headers, and a body unless the method is HEAD.
 func WriteRefusal(w http.ResponseWriter, r *http.Request, f *Refusal, realm string) {
 	f.SetHeaders(w.Header(), realm)
-	problem.Write(w, r, problem.Problem{Status: f.Status, Code: f.Code, Detail: f.Detail})
+	problem.Write(w, r, &problem.Error{Status: f.Status, Code: f.Code, Detail: f.Detail})
 }
 
 // quote makes s fit for a quoted-string (RFC 9110 section 5.6.4); what no header may carry becomes a space.

@@ -9,14 +9,14 @@ import (
 
 func TestWrite(t *testing.T) {
 	for _, c := range []struct {
-		problem Problem
+		problem *Error
 		want    string
 	}{
 		{
-			Problem{Status: http.StatusUnprocessableEntity, Code: "invalid_name", Detail: "say <more>", Field: "name"},
+			&Error{Status: http.StatusUnprocessableEntity, Code: "invalid_name", Detail: "say <more>", Field: "name"},
 			`{"type":"about:blank","title":"Unprocessable Entity","status":422,"detail":"say \u003cmore\u003e","code":"invalid_name","field":"name"}`,
 		},
-		{Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "gone"}, `{"type":"about:blank","title":"Not Found","status":404,"detail":"gone","code":"not_found"}`},
+		{&Error{Status: http.StatusNotFound, Code: "not_found", Detail: "gone"}, `{"type":"about:blank","title":"Not Found","status":404,"detail":"gone","code":"not_found"}`},
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
 			w := httptest.NewRecorder()
