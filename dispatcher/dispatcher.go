@@ -42,7 +42,7 @@ type Dispatcher struct {
 	options   Options
 	queue     *queue.Queue
 	follower  *changes.Follower
-	settings  *settings
+	webhooks  *webhookCache
 	sender    sender
 	projector projector
 	metrics   *Metrics
@@ -59,7 +59,7 @@ type Dispatcher struct {
 	session *session // the one that serves
 }
 
-// New prepares a dispatcher over st; settings are kept fresh through follower, which its owner runs. Nothing is dialled before Run,
+// New prepares a dispatcher over st; follower, which its owner runs, announces changed webhooks. Nothing is dialled before Run,
 // which must be called once.
 func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, error) {
 	if err := o.Validate(); err != nil {
@@ -82,7 +82,7 @@ func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, e
 	o.Metrics.prepare(projector.Events())
 	grace, endGrace := context.WithCancel(context.Background())
 	return &Dispatcher{
-		options: o, queue: queue.New(st, o.queue()), follower: follower, settings: newSettings(st), sender: sender, projector: projector,
+		options: o, queue: queue.New(st, o.queue()), follower: follower, webhooks: newWebhookCache(st), sender: sender, projector: projector,
 		metrics: o.Metrics, health: newHealth(o.Logger),
 		stop: make(chan struct{}), grace: grace, endGrace: endGrace, done: make(chan struct{}),
 	}, nil
@@ -95,7 +95,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	defer d.sender.Close()
 	defer d.endGrace()
 	if d.follower != nil {
-		defer d.follower.Subscribe(d.settings)()
+		defer d.follower.Subscribe(d.webhooks)()
 	}
 	unhook := context.AfterFunc(ctx, d.WindUp)
 	defer unhook()

@@ -175,7 +175,7 @@ func (s *session) accept(ctx context.Context, b queue.Batch) {
 	for i := range b.Events {
 		orgs[i] = b.Events[i].OrgID
 	}
-	s.d.settings.prefetch(ctx, orgs)
+	s.d.webhooks.prefetch(ctx, orgs)
 	for i := range b.Events {
 		j := &job{LeasedEvent: b.Events[i]}
 		v, known := s.board.admit(j)

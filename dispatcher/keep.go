@@ -24,7 +24,7 @@ func (d *Dispatcher) keep(ctx context.Context) {
 			d.audit(ctx)
 		}
 		if n%sweepEvery == sweepEvery-1 {
-			d.settings.sweep()
+			d.webhooks.sweep()
 		}
 		select {
 		case <-tick.C:

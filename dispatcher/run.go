@@ -74,7 +74,7 @@ func (s *session) webhook(ctx context.Context, j *job) (w config.Webhook, ok boo
 		if !s.gate.pass(ctx, s.drain) {
 			return w, false
 		}
-		w, err := s.d.settings.get(ctx, j.OrgID)
+		w, err := s.d.webhooks.get(ctx, j.OrgID)
 		if err == nil {
 			return w, true
 		}

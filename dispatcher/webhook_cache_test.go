@@ -11,12 +11,12 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// fakeStore answers reads of one webhook.
+// fakeStore answers reads of webhooks, all of them alike.
 type fakeStore struct {
 	url   atomic.Value
 	err   atomic.Value
 	reads atomic.Int64
-	hold  chan struct{} // where not nil, a read waits for it
+	hold  chan struct{} // a read waits for it, where it is not nil
 	bare  bool          // no webhook
 	mark  bool
 }
@@ -44,96 +44,94 @@ var (
 	errDown = errors.New("down")
 )
 
-func settingsOver(f *fakeStore) *settings {
-	s := newSettings(&store.Store{})
-	s.read = f.read
-	return s
+func (f *fakeStore) cache() *webhookCache {
+	return webhookCacheOver(f.read, store.NewNames(store.DefaultPrefix))
 }
 
-func expect(t *testing.T, s *settings, want string) {
+func expect(t *testing.T, c *webhookCache, want string) {
 	t.Helper()
-	w, err := s.get(t.Context(), "org")
+	w, err := c.get(t.Context(), "org")
 	if err != nil || w.URL != want {
 		t.Errorf("got %q, %v; want %q", w.URL, err, want)
 	}
 }
 
-func TestSettingsAge(t *testing.T) {
+func TestWebhookCacheAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeStore{mark: true}
-		s := settingsOver(f)
+		c := f.cache()
 		f.url.Store("1")
-		expect(t, s, "1")
+		expect(t, c, "1")
 		f.url.Store("2")
 		time.Sleep(59 * time.Second)
-		expect(t, s, "1")
+		expect(t, c, "1")
 		time.Sleep(time.Second)
-		expect(t, s, "2")
+		expect(t, c, "2")
 		f.err.Store(errDown)
 		time.Sleep(time.Minute)
-		if _, err := s.get(t.Context(), "org"); !errors.Is(err, errDown) {
+		if _, err := c.get(t.Context(), "org"); !errors.Is(err, errDown) {
 			t.Errorf("trusted for more than a minute: %v", err)
 		}
 	})
 }
 
-func TestSettingsPushWinsOverRead(t *testing.T) {
+func TestWebhookCachePushWinsOverRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeStore{mark: true, hold: make(chan struct{})}
-		s := settingsOver(f)
+		c := f.cache()
 		f.url.Store("old")
 		early := make(chan string)
-		go func() { w, _ := s.get(t.Context(), "org"); early <- w.URL }()
+		go func() { w, _ := c.get(t.Context(), "org"); early <- w.URL }()
 		synctest.Wait()
-		s.WebhookChanged("org", time.Now())
+		c.WebhookChanged("org", time.Now())
 		f.url.Store("new")
 		late := make(chan string)
-		go func() { w, _ := s.get(t.Context(), "org"); late <- w.URL }()
+		go func() { w, _ := c.get(t.Context(), "org"); late <- w.URL }()
 		synctest.Wait()
 		close(f.hold)
-		if got := <-early; got != "old" { // who waited since before may take its answer
+		if got := <-early; got != "old" { // a request that waited since before may take its answer
 			t.Errorf("early: %q", got)
 		}
 		if got := <-late; got != "new" {
 			t.Errorf("late: %q", got)
 		}
-		expect(t, s, "new")
+		expect(t, c, "new")
 		if n := f.reads.Load(); n != 2 {
 			t.Errorf("%d reads", n)
 		}
 	})
 }
 
-func TestSettingsGap(t *testing.T) {
+func TestWebhookCacheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeStore{mark: true}
-		s := settingsOver(f)
+		c := f.cache()
 		f.url.Store("1")
-		expect(t, s, "1")
+		expect(t, c, "1")
 		f.url.Store("2")
-		s.Gap()
+		c.Gap()
 		f.err.Store(errDown)
 		time.Sleep(59 * time.Second)
-		expect(t, s, "1") // no answer: the age alone binds
+		expect(t, c, "1") // no answer: the age alone binds
 		f.err.Store(errNone)
-		expect(t, s, "2")
+		expect(t, c, "2")
 		f.err.Store(errDown)
-		s.Gap()
+		c.Gap()
 		time.Sleep(time.Minute)
-		if _, err := s.get(t.Context(), "org"); !errors.Is(err, errDown) {
+		if _, err := c.get(t.Context(), "org"); !errors.Is(err, errDown) {
 			t.Errorf("trusted for more than a minute: %v", err)
 		}
 	})
 }
 
-func TestSettingsAbsent(t *testing.T) {
+func TestWebhookCacheAbsent(t *testing.T) {
 	f := &fakeStore{bare: true}
-	s := settingsOver(f)
-	if _, err := s.get(t.Context(), "org"); !errors.Is(err, errNoMarker) {
+	c := f.cache()
+	if _, err := c.get(t.Context(), "org"); !errors.Is(err, errNoMarker) {
 		t.Errorf("absent without a marker: %v", err)
 	}
 	f.mark = true
-	if w, err := s.get(t.Context(), "org"); err != nil || w.Active {
+	if w, err := c.get(t.Context(), "org"); err != nil || w.Active {
 		t.Errorf("absent: %+v, %v", w, err)
 	}
 }
