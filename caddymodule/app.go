@@ -154,15 +154,18 @@ func (a *App) Cleanup() error {
 	return release()
 }
 
-// options turns the configuration into what package keyauth takes, which judges it and has the defaults; the receiver may be nil.
+// options returns valid options of package keyauth, with the defaults for what is not configured. The
+// receiver may be nil.
 func (k *KeyOptions) options() (keyauth.Options, error) {
+	o := keyauth.Defaults()
 	if k == nil {
-		return keyauth.Options{}, nil
+		return o, nil
 	}
-	o := keyauth.Options{
-		CacheSize: k.CacheSize, CacheTTL: time.Duration(k.CacheTTL), UnknownKeyBurst: k.UnknownKeyBurst, UnknownKeyRate: k.UnknownKeyRate,
-		RequireChecksum: k.RequireChecksum,
-	}
+	override(&o.CacheSize, k.CacheSize)
+	override(&o.CacheTTL, time.Duration(k.CacheTTL))
+	override(&o.UnknownKeyBurst, k.UnknownKeyBurst)
+	override(&o.UnknownKeyRate, k.UnknownKeyRate)
+	o.RequireChecksum = k.RequireChecksum
 	return o, o.Validate()
 }
 

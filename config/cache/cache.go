@@ -37,9 +37,9 @@ type Stamp struct {
 	Generation uint64  // the generation in which the read began
 }
 
-// Storage keeps answers with their stamps. For one key at a time, a Cache calls it with a lock held,
-// so that calls about one key never overlap; calls about different keys may. It must not call the
-// Cache.
+// Storage keeps answers with their stamps. For one key at a time, a Cache calls it with a lock
+// held, so that calls about one key never overlap; calls about different keys may. It must not call
+// the Cache.
 type Storage[K comparable, V any] interface {
 	// Get returns the answer for key, its stamp and its time to live.
 	Get(key K) (value V, stamp Stamp, ttl time.Duration, ok bool)
@@ -114,8 +114,8 @@ func (c *Cache[K, V]) Joinable(key K) *Call[V] {
 	return nil
 }
 
-// Begin returns the read of key that can be joined, or a new one. Where the read is mine, the caller
-// must perform it and call Finish.
+// Begin returns the read of key that can be joined, or a new one. Where the read is mine, the
+// caller must perform it and call Finish.
 func (c *Cache[K, V]) Begin(key K) (call *Call[V], mine bool) {
 	sh := c.shard(key)
 	sh.mu.Lock()
@@ -138,8 +138,8 @@ func (c *Cache[K, V]) BeginUnlessFresh(key K) (call *Call[V], mine bool) {
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// beginLocked is Begin for a caller that holds the lock of the key's shard. The stamp is taken here,
-// before the read.
+// beginLocked is Begin for a caller that holds the lock of the key's shard. The stamp is taken
+// here, before the read.
 func (c *Cache[K, V]) beginLocked(sh *callShard[K, V], key K) (call *Call[V], mine bool) {
 	generation := c.generation.Load()
 	if call := sh.calls[key]; call != nil && call.stamp.Generation == generation {

@@ -5,8 +5,8 @@ package cache
 //
 // Invariant 1 rests on it. The age is the greater of two differences: that of the wall clock, and
 // that of the age clock, which is the monotonic clock plus every forward step that the wall clock
-// made against it. So a suspension counts, since it is a forward step; a wall clock that is set back
-// extends nothing, since backward steps are not subtracted; and both in turn count too.
+// made against it. So a suspension counts, since it is a forward step; a wall clock that is set
+// back extends nothing, since backward steps are not subtracted; and both in turn count too.
 
 import (
 	"sync"

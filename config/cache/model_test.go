@@ -87,8 +87,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// begin lets a request, or a refresh that wants a read even where the answer is fresh, begin or join
-// a read.
+// begin lets a request, or a refresh that wants a read even where the answer is fresh, begin or
+// join a read.
 func (m *model) begin(t *testing.T, f *fixture, step, version int, refresh bool) string {
 	before := m.state()
 	begin := f.BeginUnlessFresh

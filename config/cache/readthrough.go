@@ -29,9 +29,9 @@ func NewReadThrough[K comparable, V any](ttl time.Duration, read func(ctx contex
 	return &ReadThrough[K, V]{cache: New(NewClock(nil), held), held: held, read: read}
 }
 
-// Get returns the value of key: a fresh one, that of a read in flight, or that of a read of its own.
-// If there is no answer, a value that is only suspect is used while its age allows. The error is
-// that of the read, or of ctx.
+// Get returns the value of key: a fresh one, that of a read in flight, or that of a read of its
+// own. If there is no answer, a value that is only suspect is used while its age allows. The error
+// is that of the read, or of ctx.
 func (r *ReadThrough[K, V]) Get(ctx context.Context, key K) (V, error) {
 	now := r.cache.Now()
 	if value, stamp, ttl, ok := r.held.Get(key); ok && r.cache.Fresh(stamp, now, ttl) {
@@ -91,8 +91,8 @@ func (r *ReadThrough[K, V]) Forget(key K) { r.cache.Forget(key) }
 // Gap makes everything suspect that was read before (invariant 4).
 func (r *ReadThrough[K, V]) Gap() { r.cache.Gap() }
 
-// Sweep removes the values that are too old to be used. Called now and then, it bounds the memory by
-// the keys in use, and lets the clock notice its steps.
+// Sweep removes the values that are too old to be used. Called now and then, it bounds the memory
+// by the keys in use, and lets the clock notice its steps.
 func (r *ReadThrough[K, V]) Sweep() { r.held.removeOlder(r.cache.Now()) }
 
 // timedMap is a Storage in which every answer has the same time to live.

@@ -191,7 +191,7 @@ func TestPushUnderContention(t *testing.T) {
 			}
 		})
 	}
-	for i := range pushes {
+	for i := 0; i < pushes || reads.Load() < pushes; i++ {
 		key := i % keys
 		version := current[key].Add(1)
 		if i%100 == 0 {
@@ -202,7 +202,4 @@ func TestPushUnderContention(t *testing.T) {
 	}
 	close(stop)
 	reading.Wait()
-	if n := reads.Load(); n == 0 {
-		t.Error("nothing was read")
-	}
 }

@@ -6,18 +6,20 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth/usage/usagetest"
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 )
 
-// warm is an Auth on the real clock that holds n keys, and their header values.
+// warm returns an Auth on the real clock that holds n keys, and their header values.
 func warm(tb testing.TB, n int) (*Auth, [][]string) {
 	tb.Helper()
-	redis := newFakeRedis()
-	a := newAuth(redis, newFakeCounts(), names, Options{Logger: quiet}, nil)
+	f := &fixture{redis: newFakeRedis(), sink: usagetest.NewSink()}
+	a := f.over(Options{}, cache.NewClock(nil))
 	values := make([][]string, n)
 	for i := range values {
 		key := config.GenerateKey(nil)
-		redis.set(key, goodFields(fmt.Sprint("k", i)))
+		f.redis.set(key, goodFields(fmt.Sprint("k", i)))
 		values[i] = []string{"Bearer " + key}
 		if v := a.Authenticate(tb.Context(), values[i], "192.0.2.1"); v.Key == nil {
 			tb.Fatal(v.Refusal)
@@ -26,7 +28,7 @@ func warm(tb testing.TB, n int) (*Auth, [][]string) {
 	return a, values
 }
 
-// BenchmarkSHA256 is the yardstick: the hash of the key alone.
+// BenchmarkSHA256 is the yardstick: only the hash of the key.
 func BenchmarkSHA256(b *testing.B) {
 	key := []byte(config.GenerateKey(nil))
 	for b.Loop() {
@@ -46,7 +48,7 @@ func BenchmarkCached(b *testing.B) {
 	}
 }
 
-// BenchmarkCachedSpread is the same with the keys of a large gateway in turn.
+// BenchmarkCachedSpread is BenchmarkCached with many keys in turn.
 func BenchmarkCachedSpread(b *testing.B) {
 	a, values := warm(b, 50_000)
 	ctx := b.Context()
@@ -82,7 +84,7 @@ func BenchmarkCachedSameKey(b *testing.B) { benchmarkParallel(b, 1) }
 
 // BenchmarkNegative is a verdict on a key that is remembered as unknown.
 func BenchmarkNegative(b *testing.B) {
-	a := newAuth(newFakeRedis(), newFakeCounts(), names, Options{Logger: quiet}, newHandClock().read)
+	a := newFixture(Options{})
 	values := []string{config.GenerateKey(nil)}
 	for b.Loop() {
 		if v := a.Authenticate(b.Context(), values, "192.0.2.1"); v.Key != nil {
@@ -91,7 +93,8 @@ func BenchmarkNegative(b *testing.B) {
 	}
 }
 
-// BenchmarkRefreshLook is looking through a full cache in which nothing is due, which Run does every second.
+// BenchmarkRefreshLook is the scan of a full cache in which nothing is due. Run does it every
+// second.
 func BenchmarkRefreshLook(b *testing.B) {
 	a, _ := warm(b, 100_000)
 	b.ReportAllocs()
@@ -100,12 +103,13 @@ func BenchmarkRefreshLook(b *testing.B) {
 	}
 }
 
-// BenchmarkFlushLook is looking through as many counters of which none changed, which Run does every second.
+// BenchmarkFlushLook is the flush of as many counters of which none changed. Run does it every
+// second.
 func BenchmarkFlushLook(b *testing.B) {
 	a, _ := warm(b, 100_000)
-	a.usage.flush(b.Context())
+	a.usage.Flush(b.Context())
 	b.ReportAllocs()
 	for b.Loop() {
-		a.usage.flush(b.Context())
+		a.usage.Flush(b.Context())
 	}
 }

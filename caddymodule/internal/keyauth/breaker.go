@@ -1,45 +1,55 @@
 package keyauth
 
+// This file is the circuit breaker: after one read got no answer, the other requests do not wait
+// for the same Redis.
+//
+// A breaker is closed while Redis answers, and open after a conclusive read got no answer
+// (conclusiveReadTime). While it is open, no request waits for Redis: a held key that is young
+// enough is admitted, and everything else is key_store_unavailable. Instead of letting requests
+// through while half-open, a probe reads what could not be read, every probeInterval.
+//
+// Invariant: a breaker opens only after a conclusive read without an answer. It closes when Redis
+// answers a read or a probe, when the follower reports that Redis is back, or by itself after
+// breakerTimeout.
+//
+// In a Cluster, one shard may be unreachable while the others serve, so there is a breaker for each
+// range of hash slots. Elsewhere there is one.
+
 import (
 	"context"
 	"sync/atomic"
 	"time"
-)
 
-// This file spares requests the wait for a Redis that has just failed to answer another.
-//
-// Invariant: a breaker opens only when a read failed that had readTime at least, and closes when Redis answers anything, when the follower
-// has Redis before it, or by itself after breakerTime where nobody asks. While it is open no request waits for Redis: what is held and fresh
-// enough counts, anything else is key_store_unavailable.
-//
-// In a Cluster one shard may be away while the others serve, so there is a breaker for each range of hash slots; elsewhere one stands for all.
+	"github.com/tenzo-ai/tenzo-gateway/config/cache"
+)
 
 const (
-	breakerTime  = time.Second            // how long one failure opens it
-	probeEvery   = 100 * time.Millisecond // how often Redis is asked whether it is back
-	probeTimeout = 500 * time.Millisecond // how long it may think about that
+	breakerTimeout = time.Second            // how long one failure keeps the breaker open
+	probeInterval  = 100 * time.Millisecond // between two probes
+	probeTimeout   = 500 * time.Millisecond // of one probe
 )
 
-// slotRanges is how many ranges of hash slots are told apart. Shards own ranges of slots, few of which share one of these.
+// slotRanges is how many ranges of hash slots are distinguished. Shards own ranges of slots, and
+// few shards share one of these.
 const slotRanges = 64
 
 type breaker struct {
-	until atomic.Int64           // open before this, on the age clock
-	name  atomic.Pointer[string] // of what could not be read last
+	openUntil atomic.Int64           // on the age clock
+	name      atomic.Pointer[string] // of the key that could not be read last
 }
 
-func (b *breaker) open(now instant) bool { return now.age < b.until.Load() }
+func (b *breaker) open(now cache.Instant) bool { return now.Age < b.openUntil.Load() }
 
-func (b *breaker) close() { b.until.Store(0) }
+func (b *breaker) close() { b.openUntil.Store(0) }
 
-// breakers are those of a store.
+// breakers are the breakers of a store.
 type breakers struct {
 	cluster bool
 	all     [slotRanges]breaker
-	woken   chan struct{} // holds one when there is something to probe
+	woken   chan struct{} // holds an element while there is something to probe
 }
 
-// of is the breaker for a key of Redis.
+// of returns the breaker for a key of Redis.
 func (bs *breakers) of(name string) *breaker {
 	if !bs.cluster {
 		return &bs.all[0]
@@ -47,8 +57,8 @@ func (bs *breakers) of(name string) *breaker {
 	return &bs.all[int(hashSlot(name))*slotRanges/hashSlots]
 }
 
-// note takes in whether the read of name was left without an answer.
-func (bs *breakers) note(name string, unanswered bool, now instant) {
+// note records whether the read of name got an answer.
+func (bs *breakers) note(name string, unanswered bool, now cache.Instant) {
 	b := bs.of(name)
 	if !unanswered {
 		if b.open(now) {
@@ -57,22 +67,22 @@ func (bs *breakers) note(name string, unanswered bool, now instant) {
 		return
 	}
 	b.name.Store(&name)
-	b.until.Store(now.age + int64(breakerTime))
+	b.openUntil.Store(now.Age + int64(breakerTimeout))
 	select {
 	case bs.woken <- struct{}{}:
 	default:
 	}
 }
 
-// closeAll closes every one.
+// closeAll closes every breaker.
 func (bs *breakers) closeAll() {
 	for i := range bs.all {
 		bs.all[i].close()
 	}
 }
 
-// opened are the names of what could not be read, one for each that is open.
-func (bs *breakers) opened(now instant) (names []string) {
+// failed returns, for each open breaker, the name of the key that could not be read.
+func (bs *breakers) failed(now cache.Instant) (names []string) {
 	for i := range bs.all {
 		if b := &bs.all[i]; b.open(now) {
 			names = append(names, *b.name.Load())
@@ -81,9 +91,9 @@ func (bs *breakers) opened(now instant) (names []string) {
 	return names
 }
 
-// probe asks Redis, while one is open, whether it is back. It returns when ctx is done.
+// probe asks Redis, while a breaker is open, whether it answers again. It returns when ctx is done.
 func (a *Auth) probe(ctx context.Context) {
-	tick := time.NewTicker(probeEvery)
+	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -92,17 +102,17 @@ func (a *Auth) probe(ctx context.Context) {
 		case <-a.breakers.woken:
 		}
 		for {
-			names := a.breakers.opened(a.clock.now())
+			names := a.breakers.failed(a.clock.Now())
 			if len(names) == 0 {
 				break
 			}
-			asked, cancel := context.WithTimeout(ctx, probeTimeout)
-			hashes := a.reader.ReadHashes(asked, names...)
+			bounded, cancel := context.WithTimeout(ctx, probeTimeout)
+			hashes := a.reader.ReadHashes(bounded, names...)
 			cancel()
 			if ctx.Err() != nil {
 				return
 			}
-			now := a.clock.now()
+			now := a.clock.Now()
 			for i, name := range names {
 				a.breakers.note(name, unanswered(hashes[i].Err), now)
 			}
@@ -115,10 +125,11 @@ func (a *Auth) probe(ctx context.Context) {
 	}
 }
 
-// hashSlots is how many hash slots a Cluster has.
+// hashSlots is the number of hash slots of a Cluster.
 const hashSlots = 16384
 
-// hashSlot is the hash slot of a key without braces: CRC-16/XMODEM, which the standard library does not have.
+// hashSlot returns the hash slot of a key without braces: CRC-16/XMODEM, which the standard library
+// does not have.
 func hashSlot(name string) uint16 {
 	var crc uint16
 	for i := range len(name) {

@@ -7,7 +7,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
-// This file turns the Authorization header into a credential or a refusal. It is pure, and takes bytes that anybody may send.
+// This file turns the Authorization header into a credential or a refusal. It is pure, and its
+// input are bytes that anybody may send.
 
 // credential is a well-formed key as a client sent it. It prints and logs as "[redacted]".
 type credential struct {
@@ -23,8 +24,9 @@ func (credential) GoString() string { return "[redacted]" }
 // LogValue hides the key.
 func (credential) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// parseAuthorization reads the values of a request's Authorization header, one a line: `Bearer <key>`, the scheme in any case, or the bare
-// key. Spaces around either are ignored. On success it allocates nothing.
+// parseAuthorization reads the values of a request's Authorization header, one a line: `Bearer
+// <key>`, with the scheme in any case, or the bare key. Spaces around either are ignored. On
+// success it allocates nothing.
 func parseAuthorization(values []string) (credential, *Refusal) {
 	switch len(values) {
 	case 0:
@@ -45,7 +47,7 @@ func parseAuthorization(values []string) (credential, *Refusal) {
 
 const bearer = "Bearer"
 
-// diagnose says what is wrong with a value that holds no whole key.
+// diagnose returns the refusal of a value that holds no whole key.
 func diagnose(value string) *Refusal {
 	for i := range len(value) {
 		if value[i] < ' ' || value[i] > '~' {
@@ -59,7 +61,7 @@ func diagnose(value string) *Refusal {
 	scheme, token, _ := strings.Cut(value, " ")
 	token = strings.TrimLeft(token, " ")
 	switch {
-	case hasFold(scheme, config.KeyPrefix): // a bare key, with a space in it or something else amiss
+	case hasFold(scheme, config.KeyPrefix): // a bare key with a space or another character in it
 		return diagnoseKey(value)
 	case strings.EqualFold(scheme, bearer) && token == "":
 		return malformedEmpty
@@ -72,7 +74,7 @@ func diagnose(value string) *Refusal {
 	}
 }
 
-// diagnoseKey says what is wrong with what stands where the key should.
+// diagnoseKey returns the refusal of a malformed key.
 func diagnoseKey(token string) *Refusal {
 	const prefix = config.KeyPrefix
 	if !strings.HasPrefix(token, prefix) {
@@ -103,7 +105,7 @@ func diagnoseKey(token string) *Refusal {
 	return malformedShort
 }
 
-// hasFold is strings.HasPrefix that ignores the case of ASCII letters.
+// hasFold is strings.HasPrefix, ignoring the case of ASCII letters.
 func hasFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

@@ -105,7 +105,8 @@ func TestParseAuthorizationAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzParseAuthorization holds the parser against the specification's grammar, written down as expressions.
+// FuzzParseAuthorization compares the parser with the specification's grammar, written as regular
+// expressions.
 func FuzzParseAuthorization(f *testing.F) {
 	accepted := regexp.MustCompile(`^ *(?:[Bb][Ee][Aa][Rr][Ee][Rr] +)?(tenzo_pk_[A-Za-z0-9_-]{16,200}) *$`)
 	visible := regexp.MustCompile(`^[ -~]*$`)

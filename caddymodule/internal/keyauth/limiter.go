@@ -1,5 +1,16 @@
 package keyauth
 
+// This file slows down clients that send many unknown keys.
+//
+// A client has a token bucket. A read that ends in "unknown" takes a token; any other read costs
+// nothing. How a read ends is known only afterwards, so each read reserves a token. A request that
+// finds all tokens reserved waits until one of the client's reads has ended, instead of being
+// refused: behind one address there may be many valid keys that are used for the first time at
+// once.
+//
+// Invariant, under the limiter's lock: the reservations never exceed the tokens that the bucket
+// held when each of them was made, and a request waits only while there are reservations.
+
 import (
 	"context"
 	"net/netip"
@@ -8,22 +19,16 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 )
 
-// This file slows down clients that send many keys which nobody has.
-//
-// A client has a bucket of reads. A read that ends in "unknown" takes one out, any other costs nothing. Which it will be is known only
-// afterwards, so a read sets one aside; a request that finds all of them set aside waits until one of the client's reads has ended, rather
-// than be refused: behind one address there may be many good keys that were all used for the first time at once.
-//
-// Invariant, under the limiter's lock: reading never exceeds what the bucket held when each of these reads began, and who waits does so only
-// while reading is positive.
-
-// maxClients is how many clients are remembered; the least recently seen are forgotten, and start anew.
+// maxClients is how many clients are remembered. The least recently seen client is forgotten, and
+// starts again with a full bucket.
 const maxClients = 16384
 
 type limiter struct {
-	clock *clock
+	clock *cache.Clock
 
 	mu      sync.Mutex
 	clients *simplelru.LRU[netip.Prefix, *client]
@@ -31,19 +36,19 @@ type limiter struct {
 
 // client is who shares a bucket: an IPv4 address, or an IPv6 network of 64 bits.
 type client struct {
-	bucket  *rate.Limiter
-	reading int       // reads that have set one aside
-	waiting []*ticket // first come, first served
+	bucket   *rate.Limiter
+	reserved int            // reservations, one for each read in flight
+	waiting  []*reservation // first come, first served
 }
 
-// ticket is a request's way through the limiter.
-type ticket struct {
+// reservation is a token that is set aside for one read, or the wait for it.
+type reservation struct {
 	limiter *limiter
 	client  *client
-	called  chan bool // true: read; false: there is nothing left to wait for
+	granted chan bool // true: read; false: no token is left, and none is reserved
 }
 
-func newLimiter(c *clock) *limiter {
+func newLimiter(c *cache.Clock) *limiter {
 	clients, err := simplelru.NewLRU[netip.Prefix, *client](maxClients, nil)
 	if err != nil {
 		panic(err) // maxClients is positive
@@ -51,8 +56,9 @@ func newLimiter(c *clock) *limiter {
 	return &limiter{clock: c, clients: clients}
 }
 
-// bucketOf is whom an address counts as. What is no address shares one bucket.
-func bucketOf(clientIP string) netip.Prefix {
+// clientPrefix returns the network that an address counts as. Everything that is no address counts
+// as one client.
+func clientPrefix(clientIP string) netip.Prefix {
 	addr, err := netip.ParseAddr(clientIP)
 	if err != nil {
 		return netip.Prefix{}
@@ -69,58 +75,59 @@ func bucketOf(clientIP string) netip.Prefix {
 	return p
 }
 
-// enter lets a request of this client read, or refuses it. Whoever gets a ticket must leave.
-func (l *limiter) enter(ctx context.Context, clientIP string, s *settings) (*ticket, *Refusal) {
-	who := bucketOf(clientIP)
-	t := &ticket{limiter: l, called: make(chan bool, 1)}
+// acquire reserves a token for a read of this client, or refuses. The caller must release the
+// reservation.
+func (l *limiter) acquire(ctx context.Context, clientIP string, s *settings) (*reservation, *Refusal) {
+	prefix := clientPrefix(clientIP)
+	res := &reservation{limiter: l, granted: make(chan bool, 1)}
 	l.mu.Lock()
-	c, ok := l.clients.Get(who)
+	c, ok := l.clients.Get(prefix)
 	if !ok {
 		c = &client{bucket: rate.NewLimiter(s.unknownRate, s.unknownBurst)}
-		l.clients.Add(who, c)
+		l.clients.Add(prefix, c)
 	}
-	t.client = c
+	res.client = c
 	now := l.now()
 	if c.bucket.Limit() != s.unknownRate || c.bucket.Burst() != s.unknownBurst {
 		c.bucket.SetLimitAt(now, s.unknownRate)
 		c.bucket.SetBurstAt(now, s.unknownBurst)
 	}
 	switch {
-	case len(c.waiting) == 0 && c.free(now):
-		c.reading++
+	case len(c.waiting) == 0 && c.hasToken(now):
+		c.reserved++
 		l.mu.Unlock()
-		return t, nil
-	case c.reading == 0:
+		return res, nil
+	case c.reserved == 0:
 		defer l.mu.Unlock()
 		return nil, c.refuse(now)
 	}
-	c.waiting = append(c.waiting, t)
+	c.waiting = append(c.waiting, res)
 	l.mu.Unlock()
-	return t.wait(ctx)
+	return res.wait(ctx)
 }
 
-// wait waits until the request is called, and as long as a read still makes sense before ctx ends.
-func (t *ticket) wait(ctx context.Context) (*ticket, *Refusal) {
+// wait waits for the token, for as long as a read would still have minReadTime before ctx ends.
+func (res *reservation) wait(ctx context.Context) (*reservation, *Refusal) {
 	deadline, _ := ctx.Deadline()
-	timer := time.NewTimer(time.Until(deadline) - leastTime)
+	timer := time.NewTimer(time.Until(deadline) - minReadTime)
 	defer timer.Stop()
-	var read, called bool
+	var read, decided bool
 	select {
-	case read = <-t.called:
-		called = true
+	case read = <-res.granted:
+		decided = true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	l := t.limiter
+	l := res.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !called {
+	if !decided {
 		select {
-		case read = <-t.called: // just now
+		case read = <-res.granted: // just now
 		default:
-			for i, w := range t.client.waiting {
-				if w == t {
-					t.client.waiting = append(t.client.waiting[:i:i], t.client.waiting[i+1:]...)
+			for i, w := range res.client.waiting {
+				if w == res {
+					res.client.waiting = append(res.client.waiting[:i:i], res.client.waiting[i+1:]...)
 					break
 				}
 			}
@@ -128,42 +135,45 @@ func (t *ticket) wait(ctx context.Context) (*ticket, *Refusal) {
 		}
 	}
 	if !read {
-		return nil, t.client.refuse(l.now())
+		return nil, res.client.refuse(l.now())
 	}
-	return t, nil
+	return res, nil
 }
 
-// leave ends the read and says whether it ended in "unknown". A nil ticket is that of a request which needed none.
-func (t *ticket) leave(unknown bool) {
-	if t == nil {
+// release ends the read. If it ended in "unknown", its token is spent. A nil reservation is that of
+// a request that needed none.
+func (res *reservation) release(unknown bool) {
+	if res == nil {
 		return
 	}
-	l, c := t.limiter, t.client
+	l, c := res.limiter, res.client
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	c.reading--
+	c.reserved--
 	if unknown {
 		c.bucket.AllowN(now, 1)
 	}
-	for len(c.waiting) > 0 && (c.reading == 0 || c.free(now)) {
-		read := c.free(now)
+	for len(c.waiting) > 0 && (c.reserved == 0 || c.hasToken(now)) {
+		read := c.hasToken(now)
 		if read {
-			c.reading++
+			c.reserved++
 		}
-		c.waiting[0].called <- read
+		c.waiting[0].granted <- read
 		c.waiting = c.waiting[1:]
 	}
 }
 
-// free says whether a read can be set aside.
-func (c *client) free(now time.Time) bool { return c.bucket.TokensAt(now) >= float64(c.reading+1) }
+// hasToken reports whether a token can be reserved.
+func (c *client) hasToken(now time.Time) bool {
+	return c.bucket.TokensAt(now) >= float64(c.reserved+1)
+}
 
-// refuse says when the next read is free.
+// refuse returns the refusal, which says when the next token comes.
 func (c *client) refuse(now time.Time) *Refusal {
-	missing := float64(c.reading+1) - c.bucket.TokensAt(now)
+	missing := float64(c.reserved+1) - c.bucket.TokensAt(now)
 	return refuseTooMany(time.Duration(missing / float64(c.bucket.Limit()) * float64(time.Second)))
 }
 
-// now is the age clock as a time, since rate counts in those.
-func (l *limiter) now() time.Time { return time.Unix(0, l.clock.now().age) }
+// now is the age clock as a time, which package rate expects.
+func (l *limiter) now() time.Time { return time.Unix(0, l.clock.Now().Age) }

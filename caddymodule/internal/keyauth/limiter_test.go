@@ -50,7 +50,7 @@ func TestUnknownKeysAreLimited(t *testing.T) {
 	}
 	want(t, "and its end", f.ask(bad()), codeTooMany)
 
-	f.Reconfigure(Options{UnknownKeyBurst: 100, UnknownKeyRate: 10})
+	f.reconfigure(Options{UnknownKeyBurst: 100, UnknownKeyRate: 10})
 	want(t, "at once", f.ask(bad()), codeTooMany)
 	f.hands.pass(time.Second)
 	for range 10 {
@@ -59,7 +59,8 @@ func TestUnknownKeysAreLimited(t *testing.T) {
 	want(t, "beyond the higher rate", f.ask(bad()), codeTooMany)
 }
 
-// A thousand requests with unknown keys at the same time get no more reads than the same one after another.
+// A thousand concurrent requests with unknown keys get no more reads than the same requests one
+// after another.
 func TestUnknownKeysAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(Options{})
@@ -85,7 +86,7 @@ func TestUnknownKeysAtOnce(t *testing.T) {
 	})
 }
 
-// A thousand good keys behind one address, all for the first time: no one is refused.
+// A thousand valid keys are used for the first time from one address: none is refused.
 func TestGoodKeysAtOnceAreNotLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(Options{})
@@ -101,8 +102,9 @@ func TestGoodKeysAtOnceAreNotLimited(t *testing.T) {
 	})
 }
 
-// Redis hangs while a client has all its reads under way: who waits behind them gets the outage's answer, in time, and loses nothing.
-func TestLaneBehindAHangingRedis(t *testing.T) {
+// Redis hangs while a client has reserved all its tokens. The requests that wait for a token get
+// key_store_unavailable in time, and no token is lost.
+func TestReservationBehindAHangingRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(Options{UnknownKeyBurst: 1})
 		f.redis.hang(true)
@@ -117,15 +119,16 @@ func TestLaneBehindAHangingRedis(t *testing.T) {
 			})
 		}
 		all.Wait()
-		c, _ := f.limiter.clients.Get(bucketOf("192.0.2.1"))
-		want(t, "reading", c.reading, 0)
+		c, _ := f.limiter.clients.Get(clientPrefix("192.0.2.1"))
+		want(t, "reserved", c.reserved, 0)
 		want(t, "waiting", len(c.waiting), 0)
-		want(t, "left in the bucket", c.free(f.limiter.now()), true)
+		want(t, "left in the bucket", c.hasToken(f.limiter.now()), true)
 	})
 }
 
-// Redis stands still for half a second while a client has more first uses of good keys under way than it may have reads: nobody is refused.
-func TestLaneBehindASlowRedis(t *testing.T) {
+// Redis does not answer for half a second while a client has more first uses of valid keys in
+// flight than tokens: none is refused.
+func TestReservationBehindASlowRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(Options{UnknownKeyBurst: 10})
 		for i := range 30 {
@@ -150,7 +153,7 @@ func TestLaneBehindASlowRedis(t *testing.T) {
 	})
 }
 
-func TestBucketOf(t *testing.T) {
+func TestClientPrefix(t *testing.T) {
 	for text, bucket := range map[string]string{
 		"192.0.2.1":             "192.0.2.1/32",
 		"::ffff:192.0.2.1":      "192.0.2.1/32",
@@ -162,7 +165,7 @@ func TestBucketOf(t *testing.T) {
 		"192.0.2.1:80":          netip.Prefix{}.String(),
 		strings.Repeat("1", 99): netip.Prefix{}.String(),
 	} {
-		want(t, text, bucketOf(text).String(), bucket)
+		want(t, text, clientPrefix(text).String(), bucket)
 	}
 }
 

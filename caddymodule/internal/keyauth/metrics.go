@@ -8,8 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// This file is the tenzo_auth_* metrics (specification.md, section 11). What every request counts is counted in stripes, so that requests with
-// different keys do not slow each other down; the rest is rare.
+// This file holds the tenzo_auth_* metrics (specification.md, section 11). What every admitted
+// request counts is counted in stripes, so that requests with different keys do not slow each other
+// down. Everything else is rare.
 
 // result indexes tenzo_auth_requests_total.
 type result int
@@ -46,7 +47,7 @@ type source int
 const (
 	sourceCache source = iota
 	sourceRedis
-	sourceShared // waited for another's read, or was spared the wait because another's had just failed
+	sourceShared // waited for another request's read, or found the circuit breaker open
 	sourceNegative
 	numSources
 	sourceNone source = -1 // refused before anything was looked up
@@ -54,7 +55,7 @@ const (
 
 var sourceNames = [numSources]string{"cache", "redis", "shared", "negative"}
 
-// The results of a flush.
+// The results of a flush of usage counts.
 const (
 	flushOK = iota
 	flushFailed
@@ -62,14 +63,16 @@ const (
 
 var flushNames = [...]string{"ok", "error"}
 
-// sampleEvery is of how many requests let in from the cache one has its duration observed. It is a power of two.
+// sampleEvery is of how many requests admitted from the cache one has its duration observed. It is
+// a power of two.
 const sampleEvery = 64
 
 const stripes = 64
 
-// Metrics are the tenzo_auth_* collectors. One value serves any number of Auths, so that its counters outlive them.
+// Metrics are the tenzo_auth_* collectors. One value serves any number of Auths, so that its
+// counters outlive them.
 type Metrics struct {
-	hits      [stripes]stripe // requests let in from the cache, by key
+	hits      [stripes]stripe // requests admitted from the cache, by key
 	results   [numResults]atomic.Uint64
 	lookups   [numSources]atomic.Uint64
 	evictions atomic.Uint64
@@ -80,7 +83,7 @@ type Metrics struct {
 	revocationDelay prometheus.Histogram
 
 	mu    sync.Mutex
-	auths map[*Auth]struct{} // whose gauges are shown
+	auths map[*Auth]struct{} // the sources of the gauges
 }
 
 type stripe struct {
@@ -88,7 +91,7 @@ type stripe struct {
 	_ [128 - 8]byte
 }
 
-// NewMetrics returns the collectors with every label value there from the start.
+// NewMetrics returns the collectors, with every label value present from the start.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		auths: map[*Auth]struct{}{},
@@ -120,7 +123,16 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 // refused counts a refusal.
 func (m *Metrics) refused(f *Refusal) { m.results[resultOf[f.Code]].Add(1) }
 
-// cacheHit counts a request let in from the cache and says whether to observe its duration.
+// flushed counts a flush of usage counts.
+func (m *Metrics) flushed(ok bool) {
+	if ok {
+		m.flushes[flushOK].Add(1)
+	} else {
+		m.flushes[flushFailed].Add(1)
+	}
+}
+
+// cacheHit counts a request admitted from the cache and reports whether to observe its duration.
 func (m *Metrics) cacheHit(d *digest) bool {
 	return m.hits[int(d[2])%stripes].n.Add(1)%sampleEvery == 1
 }
@@ -137,13 +149,13 @@ func (m *Metrics) detach(a *Auth) {
 	delete(m.auths, a)
 }
 
-// gauges adds up the gauges of all Auths; of the staleness the worst is shown.
+// gauges adds up the gauges of all Auths, and takes the worst staleness.
 func (m *Metrics) gauges() (entries, pending, staleness float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for a := range m.auths {
-		entries += float64(a.held.Load().len())
-		pending += float64(a.usage.pending())
+		entries += float64(a.valid.Load().len())
+		pending += float64(a.usage.Pending())
 		proven := a.provenAt()
 		if proven.IsZero() {
 			proven = a.started
@@ -153,7 +165,7 @@ func (m *Metrics) gauges() (entries, pending, staleness float64) {
 	return entries, pending, staleness
 }
 
-// counted collects what is counted without prometheus' own collectors.
+// counted collects what is counted without Prometheus' own collectors.
 type counted Metrics
 
 var (

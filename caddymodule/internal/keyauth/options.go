@@ -1,9 +1,9 @@
 package keyauth
 
-// This file is what an operator may set: the options of the `keys` block, their bounds and their defaults.
+// This file holds what an operator may set: the options of the `keys` block, their bounds and their
+// defaults.
 
 import (
-	"cmp"
 	"errors"
 	"log/slog"
 	"math"
@@ -12,38 +12,59 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxCacheTTL is how long a record may be trusted at most; customers are told that a revocation takes 60 seconds (specification.md, section 5).
+// maxCacheTTL is how long a record may be trusted at most. Customers are told that a revocation
+// takes 60 seconds at most (specification.md, section 5).
 const maxCacheTTL = 60 * time.Second
 
-// Options say how an Auth behaves. A zero value stands for the default that the specification names.
+// Options are those of the `keys` block (specification.md, section 8), under the same names, and
+// what the process around gives. Defaults fills the former.
 type Options struct {
-	CacheSize       int           // how many good keys are held at most; 100,000
-	CacheTTL        time.Duration // how long a record is trusted; 60 s, and never more
-	UnknownKeyBurst int           // how many reads for one client may end in "unknown" before it is slowed down; 100
-	UnknownKeyRate  float64       // how many such reads a second it gets then; 1
+	CacheSize       int           // how many valid keys are held at most
+	CacheTTL        time.Duration // how long a record is trusted; at most 60 s
+	UnknownKeyBurst int           // how many unknown keys a client may send before it is slowed down
+	UnknownKeyRate  float64       // how many of them a second the client may send then
 	RequireChecksum bool          // refuse a key with a wrong checksum without asking Redis
 
-	Logger   *slog.Logger     // slog.Default where nil
-	Metrics  *Metrics         // counts in a Metrics of its own where nil
+	Logger   *slog.Logger     // nil: slog.Default
+	Metrics  *Metrics         // nil: a private one
 	ProvenAt func() time.Time // the follower's ProvenAt, for the staleness gauge; nil: never proven
 }
 
-// Validate says which option cannot work, by its name in the `keys` block.
+// Defaults returns the options of a `keys` block without lines.
+func Defaults() Options {
+	return Options{CacheSize: 100_000, CacheTTL: maxCacheTTL, UnknownKeyBurst: 100, UnknownKeyRate: 1}
+}
+
+// Validate returns an error that begins with the name of an option that cannot work.
 func (o Options) Validate() error {
 	switch {
-	case o.CacheSize < 0:
+	case o.CacheSize <= 0:
 		return errors.New("cache_size must be positive")
-	case o.CacheTTL < 0 || o.CacheTTL > maxCacheTTL:
+	case o.CacheTTL <= 0 || o.CacheTTL > maxCacheTTL:
 		return errors.New("cache_ttl must be positive and at most 60s: a revoked key must not work for longer, whatever fails")
-	case o.UnknownKeyBurst < 0:
+	case o.UnknownKeyBurst <= 0:
 		return errors.New("unknown_key_burst must be positive")
-	case o.UnknownKeyRate < 0 || math.IsNaN(o.UnknownKeyRate) || math.IsInf(o.UnknownKeyRate, 0):
+	case !(o.UnknownKeyRate > 0) || math.IsInf(o.UnknownKeyRate, 0): // NaN is not positive either
 		return errors.New("unknown_key_rate must be positive")
 	}
 	return nil
 }
 
-// settings is what may change while running.
+// withDependencies fills what the process around did not give.
+func withDependencies(o Options) Options {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	if o.ProvenAt == nil {
+		o.ProvenAt = func() time.Time { return time.Time{} }
+	}
+	return o
+}
+
+// settings is what Reconfigure replaces.
 type settings struct {
 	cacheSize       int
 	ttl             time.Duration
@@ -52,13 +73,14 @@ type settings struct {
 	requireChecksum bool
 }
 
-// settingsOf puts the specification's defaults in place. Whatever o says, no record is trusted for longer than maxCacheTTL.
+// settingsOf returns the settings of valid options. Whatever o says, no record is trusted for
+// longer than maxCacheTTL.
 func settingsOf(o Options) *settings {
 	return &settings{
-		cacheSize:       cmp.Or(o.CacheSize, 100_000),
-		ttl:             min(cmp.Or(o.CacheTTL, maxCacheTTL), maxCacheTTL),
-		unknownBurst:    cmp.Or(o.UnknownKeyBurst, 100),
-		unknownRate:     rate.Limit(cmp.Or(o.UnknownKeyRate, 1)),
+		cacheSize:       o.CacheSize,
+		ttl:             min(o.CacheTTL, maxCacheTTL),
+		unknownBurst:    o.UnknownKeyBurst,
+		unknownRate:     rate.Limit(o.UnknownKeyRate),
 		requireChecksum: o.RequireChecksum,
 	}
 }

@@ -1,5 +1,7 @@
 package keyauth
 
+// This file turns a record in Redis into what is held of a key.
+
 import (
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,39 +11,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth/usage"
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// This file is what is remembered of keys, and how a record in Redis becomes that.
-
-// entry is a key that was good when it was read. Only used and touched ever change.
-type entry struct {
-	Record
-
-	digest  digest
-	counter *counter // of this key's use
-	expires int64    // the first nanosecond of the wall clock at which the key is expired
-	read    instant  // before the read began
-	epoch   uint64   // the epoch in which the read began (see Auth.epoch)
-
-	used    atomic.Bool  // whether a request was let in from the cache since the read
-	touched atomic.Int64 // when its use was last noted in the LRU, on the age clock
-}
-
-// refusedKey is a key that was refused when it was read.
-type refusedKey struct {
-	refusal *Refusal
-	read    instant
-	epoch   uint64
-}
-
-// answer is what a read came to: either a good key or a refusal; refuseUnavailable stands for no answer.
-type answer struct {
-	entry   *entry
-	refusal *Refusal
-	read    instant // before the read began
-}
+// digest is the SHA-256 of a key. Keys are known by nothing else.
+type digest [sha256.Size]byte
 
 // digest hashes the key. The copy keeps it on the stack.
 func (c credential) digest() digest {
@@ -49,44 +26,57 @@ func (c credential) digest() digest {
 	return sha256.Sum256(text[:copy(text[:], c.key)])
 }
 
-// judge says what the answer of Redis about the key d means. Revoked goes before an unreadable record, and that before expired, which is
-// judged when the entry is used.
-func (a *Auth) judge(d digest, h store.Hash, read instant, epoch uint64) answer {
+// entry is a key that was valid when it was read. Only used and touched ever change.
+type entry struct {
+	Record
+
+	digest  digest
+	counter *usage.Counter // of this key
+	expires int64          // the first nanosecond of the wall clock at which the key is expired
+	stamp   cache.Stamp    // of the read
+
+	used    atomic.Bool  // whether the key was used from the cache since the read
+	touched atomic.Int64 // when its use was last noted in the LRU, on the age clock
+}
+
+// parseRecord returns what the answer of Redis says about the key d. A revocation takes precedence
+// over a damaged record, and a damaged record over an expiry, which is checked at each use. The
+// error says that Redis gave no answer.
+func (a *Auth) parseRecord(d digest, h store.Hash, stamp cache.Stamp) (lookupResult, error) {
 	switch {
-	case redis.HasErrorPrefix(h.Err, "WRONGTYPE"): // another type stands where the record should
+	case redis.HasErrorPrefix(h.Err, "WRONGTYPE"): // the record is of another type
 		a.logBadRecord(nil, h.Err)
-		return answer{read: read, refusal: refuseBadRecord}
+		return lookupResult{refusal: refuseBadRecord}, nil
 	case h.Err != nil:
-		return answer{read: read, refusal: refuseUnavailable}
-	case len(h.Fields) == 0 && !h.Marked: // Redis has lost its data, or never had any: that says nothing about the key
-		return answer{read: read, refusal: refuseUnavailable}
+		return lookupResult{}, h.Err
+	case len(h.Fields) == 0 && !h.Marked: // Redis has lost its data, or never had any
+		return lookupResult{}, errNoMarker
 	case len(h.Fields) == 0:
-		return answer{read: read, refusal: refuseUnknown}
+		return lookupResult{refusal: refuseUnknown}, nil
 	case h.Fields[store.KeyRevokedAt] != "":
-		return answer{read: read, refusal: refuseRevoked}
+		return lookupResult{refusal: refuseRevoked}, nil
 	}
 	key, err := config.KeyFromHash(h.Fields)
 	if err != nil {
 		a.logBadRecord(h.Fields, err)
-		return answer{read: read, refusal: refuseBadRecord}
+		return lookupResult{refusal: refuseBadRecord}, nil
 	}
 	e := &entry{
 		Record:  Record{KeyID: key.ID, OrgID: key.OrgID, Name: key.Name},
 		digest:  d,
-		counter: a.usage.counter(key.ID),
+		counter: a.usage.Counter(key.ID),
 		expires: math.MaxInt64,
-		read:    read,
-		epoch:   epoch,
+		stamp:   stamp,
 	}
 	if !key.ExpiresAt.IsZero() {
-		e.expires = wallNanos(key.ExpiresAt)
+		e.expires = unixNano(key.ExpiresAt)
 	}
-	e.touched.Store(read.age)
-	return answer{read: read, entry: e}
+	e.touched.Store(stamp.ReadAt.Age)
+	return lookupResult{entry: e}, nil
 }
 
-// wallNanos is t.UnixNano that stops at the ends of what fits.
-func wallNanos(t time.Time) int64 {
+// unixNano is t.UnixNano, limited to the times that fit.
+func unixNano(t time.Time) int64 {
 	switch {
 	case t.Before(time.Unix(0, math.MinInt64)):
 		return math.MinInt64
@@ -97,8 +87,8 @@ func wallNanos(t time.Time) int64 {
 	}
 }
 
-// logBadRecord names a damaged record by its id or hint, as far as these are what they should be: who wrote a broken record may have put the
-// key itself anywhere.
+// logBadRecord logs a damaged record with its id or hint, if these are well-formed: the program
+// that wrote the record may have put the key itself into any field.
 func (a *Auth) logBadRecord(fields map[string]string, err error) {
 	if !a.badRecords.Allow() {
 		return
@@ -110,7 +100,7 @@ func (a *Auth) logBadRecord(fields map[string]string, err error) {
 	if len(hint) > len(config.KeyPrefix)+8 {
 		hint = ""
 	}
-	a.logger.Error("the record of an API key breaks the rules, so requests with it get 503 invalid_key_record",
+	a.logger.Error("invalid record of an API key; requests with the key get 503 invalid_key_record",
 		"key_id", id, "hint", hint, "error", err)
 }
 

@@ -21,7 +21,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// process is what a gateway has of this package, over a real Redis: store, follower and Auth, running.
+// process is the part of a gateway that this package needs, on a real Redis: a store, a follower
+// and an Auth that run.
 type process struct {
 	*Auth
 	announced *sync.Map // the sha256 hex of each key whose change was announced
@@ -29,7 +30,7 @@ type process struct {
 	store *store.Store
 	keys  *config.Keys
 	log   *syncBuffer
-	halt  func() // stops it as a graceful stop does, short of closing the store
+	halt  func() // stops it gracefully, without closing the store
 	end   func() // halts it and closes the store
 }
 
@@ -54,6 +55,7 @@ func startOn(t *testing.T, url string, o Options) *process {
 	t.Helper()
 	log := &syncBuffer{}
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	o = filled(o)
 	st, err := store.Open(store.Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +93,8 @@ func startOn(t *testing.T, url string, o Options) *process {
 	return p
 }
 
-// create makes a key and waits until its announcement has gone by, which would make it be read again.
+// create makes a key and waits until its announcement has arrived, after which the key would be
+// read again.
 func (p *process) create(t *testing.T) config.CreatedKey {
 	t.Helper()
 	key, err := p.keys.Create(t.Context(), "org-1", config.NewKey{Name: "a key"})
@@ -107,7 +110,7 @@ func (p *process) create(t *testing.T) config.CreatedKey {
 	return key
 }
 
-// watched is an Auth that says which changes it was told of.
+// watched is an Auth that records the changes it was told of.
 type watched struct {
 	*Auth
 	announced *sync.Map
@@ -129,7 +132,7 @@ func (p *process) ask(key string) string {
 	return outcome(p.Authenticate(context.Background(), []string{"Bearer " + key}, "192.0.2.1"))
 }
 
-// soon fails unless the verdict on key becomes the wanted one in time.
+// soon fails unless the verdict on key becomes the wanted one within that time.
 func (p *process) soon(t *testing.T, within time.Duration, key, verdict string) {
 	t.Helper()
 	harness.Eventually(t, within, func() error {
@@ -140,7 +143,8 @@ func (p *process) soon(t *testing.T, within time.Duration, key, verdict string) 
 	})
 }
 
-// inTime fails where a request takes much longer than the second it may. How long exactly is tried where no other load disturbs the clock.
+// inTime fails if a request takes much longer than the second it may take. The exact bound is
+// tested on a fake clock, which no load disturbs.
 func (p *process) inTime(t *testing.T, key, verdict string) {
 	t.Helper()
 	start := time.Now()
@@ -194,7 +198,7 @@ func TestRedisRestartedEmpty(t *testing.T) {
 		p.inTime(t, held.Secret, "allowed "+held.ID)
 		time.Sleep(20 * time.Millisecond)
 	}
-	r.Mark() // somebody says that this is the store now
+	r.Mark() // somebody declares that this is the store now
 	p.soon(t, 10*time.Second, held.Secret, codeUnknown)
 	p.soon(t, 10*time.Second, fresh.Secret, codeUnknown)
 }
@@ -218,7 +222,7 @@ func TestRedisTrimmedChanges(t *testing.T) {
 	p.soon(t, 10*time.Second, key.Secret, codeRevoked)
 }
 
-// Every connection turns mute, and nobody says so; new ones work.
+// Every connection becomes mute without an error. New connections work.
 func TestRedisMuteConnections(t *testing.T) {
 	r := marked(t)
 	proxy := harness.StartProxy(t, r.Addr())
@@ -284,7 +288,7 @@ func TestRedisCluster(t *testing.T) {
 	want(t, "private fields", len(private), 0)
 }
 
-// The user that the specification's ACL describes can do all that is done here.
+// The ACL of the specification is enough for this package.
 func TestRedisACL(t *testing.T) {
 	r := marked(t)
 	c := r.Client(t)
@@ -296,7 +300,7 @@ func TestRedisACL(t *testing.T) {
 	tryAll(t, c, p)
 }
 
-// The server of trials knows less than Redis; it knows what is needed here.
+// The embedded server implements less than Redis, but everything that this package needs.
 func TestEmbeddedServer(t *testing.T) {
 	server, err := embedded.Start("127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -307,7 +311,7 @@ func TestEmbeddedServer(t *testing.T) {
 	tryAll(t, p.store.Client(), p)
 }
 
-// tryAll uses, counts, revokes and stops.
+// tryAll uses a key, checks its count, revokes it and stops.
 func tryAll(t *testing.T, c redis.Cmdable, p *process) {
 	t.Helper()
 	key := p.create(t)
@@ -321,7 +325,7 @@ func tryAll(t *testing.T, c redis.Cmdable, p *process) {
 		switch got := p.ask(key.Secret); got {
 		case codeRevoked:
 			return nil
-		case "allowed " + key.ID: // the push is on its way
+		case "allowed " + key.ID: // the push has not arrived yet
 			allowed++
 			return errors.New("not revoked yet")
 		default:

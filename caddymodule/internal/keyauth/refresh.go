@@ -1,22 +1,24 @@
 package keyauth
 
+// This file reads held keys again before they are too old, so that a key in use never waits for
+// Redis, and an outage finds each key in use valid for half its TTL at least.
+
 import (
 	"context"
 	"errors"
 	"math"
 	"time"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 )
 
-// This file reads held keys again before they are too old, so that a key in use never waits for Redis, and an outage finds what is in use
-// good for half its life at least.
+// refreshBatchSize is how many keys are read in one pipeline.
+const refreshBatchSize = 256
 
-// refreshBatch is how many keys are read in one pipeline.
-const refreshBatch = 256
-
-// refresh looks, again and again, which keys are due, until ctx is done.
+// refresh reads the keys that are due, again and again, until ctx is done.
 func (a *Auth) refresh(ctx context.Context) {
 	for {
-		t := time.NewTimer(a.settings.Load().lookEvery())
+		t := time.NewTimer(a.settings.Load().scanInterval())
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -27,122 +29,129 @@ func (a *Auth) refresh(ctx context.Context) {
 	}
 }
 
-// lookEvery is how often to look for keys that are due.
-func (s *settings) lookEvery() time.Duration {
+// scanInterval is the time between two scans for keys that are due.
+func (s *settings) scanInterval() time.Duration {
 	return min(time.Second, max(s.ttl/20, 5*time.Millisecond))
 }
 
-// young is below which age a used key is not due: it will not be past half its life at the next look either.
-func (s *settings) young() time.Duration { return s.ttl/2 - s.lookEvery()*3/2 }
+// refreshAfter is the age from which a used key is due. A younger key will not be past half its TTL
+// at the next scan either.
+func (s *settings) refreshAfter() time.Duration { return s.ttl/2 - s.scanInterval()*3/2 }
 
-// noteUse notes that a request was let in from the cache. The order of its two steps matters: a look that comes between them misses the
-// first, but then the second has it look again.
-func (a *Auth) noteUse(e *entry) {
+// markUsed notes that a request was admitted from the cache. The order of its two steps matters: a
+// scan that runs between them misses the first step, but then the second step schedules another
+// scan.
+func (a *Auth) markUsed(e *entry) {
 	if e.used.Load() {
 		return
 	}
 	e.used.Store(true)
-	a.held.Load().of(&e.digest).lookAt(e.read.age + int64(a.settings.Load().young()))
+	dueAt := e.stamp.ReadAt.Age + int64(a.settings.Load().refreshAfter())
+	a.valid.Load().shard(&e.digest).scheduleScan(dueAt)
 }
 
-// lookAt has the shard looked through at that moment of the age clock, if it is not before.
-func (sh *shard[V]) lookAt(moment int64) {
-	for due := sh.due.Load(); moment < due && !sh.due.CompareAndSwap(due, moment); due = sh.due.Load() {
+// scheduleScan makes the shard be scanned at that moment of the age clock, or earlier.
+func (sh *shard[V]) scheduleScan(moment int64) {
+	for at := sh.refreshScanAt.Load(); moment < at && !sh.refreshScanAt.CompareAndSwap(at, moment); at = sh.refreshScanAt.Load() {
 	}
 }
 
-// lookAtAll has every shard looked through next time.
-func (s *space[V]) lookAtAll() {
-	for i := range s.shards {
-		s.shards[i].due.Store(math.MinInt64)
+// scheduleScanOfAll makes every shard be scanned next time.
+func (l *shardedLRU[V]) scheduleScanOfAll() {
+	for i := range l.shards {
+		l.shards[i].refreshScanAt.Store(math.MinInt64)
 	}
 }
 
-// refreshDue reads again every key that was used since its last read and will be past half its life before the next look, or is from before
-// a gap. It stops where Redis gives no answer; the next look tries again.
+// refreshDue reads every key again that was used since its last read and either will be past half
+// its TTL before the next scan, or was read before a gap. It stops when Redis gives no answer; the
+// next scan retries.
 //
-// Invariant: a shard's due is not after the moment at which the first of its used keys is due. It is put off before the shard is looked
-// through, and whoever finds a key that will be due later, or notes a use, puts it forward again.
+// Invariant: the refreshScanAt of a shard is not later than the moment at which the first of its
+// used keys is due. It is set to the far future before the shard is scanned; the scan and markUsed
+// move it to an earlier moment.
 func (a *Auth) refreshDue(ctx context.Context) {
-	now := a.clock.now() // noting steps of the wall clock too, also where no request comes
-	epoch, held := a.epoch.Load(), a.held.Load()
-	if a.looked.Swap(epoch) != epoch {
-		held.lookAtAll()
+	now := a.clock.Now() // also notes steps of the wall clock if no requests come
+	valid := a.valid.Load()
+	if generation := a.cache.Generation(); a.refreshedGeneration.Swap(generation) != generation {
+		valid.scheduleScanOfAll()
 	}
-	young := a.settings.Load().young()
+	refreshAfter := a.settings.Load().refreshAfter()
 	var due []*entry
 	answered := true
-	for i := range held.shards {
-		sh := &held.shards[i]
-		if now.age < sh.due.Load() {
+	for i := range valid.shards {
+		sh := &valid.shards[i]
+		if now.Age < sh.refreshScanAt.Load() {
 			continue
 		}
-		sh.due.Store(math.MaxInt64)
+		sh.refreshScanAt.Store(math.MaxInt64)
 		for _, e := range sh.values() {
 			switch {
 			case !e.used.Load():
-			case now.since(e.read) < young && e.epoch == epoch:
-				sh.lookAt(e.read.age + int64(young))
+			case a.cache.Fresh(e.stamp, now, refreshAfter):
+				sh.scheduleScan(e.stamp.ReadAt.Age + int64(refreshAfter))
 			default:
 				due = append(due, e)
 			}
 		}
-		for ; answered && len(due) >= refreshBatch; due = due[refreshBatch:] {
-			answered = a.refreshAll(ctx, due[:refreshBatch])
+		for ; answered && len(due) >= refreshBatchSize; due = due[refreshBatchSize:] {
+			answered = a.refreshBatch(ctx, due[:refreshBatchSize])
 		}
 	}
 	if answered {
-		a.refreshAll(ctx, due)
+		a.refreshBatch(ctx, due)
 	} else {
-		a.lookAgain(due)
+		a.retryAtNextScan(due)
 	}
 }
 
-// lookAgain has the shards of those keys that are still held as they were looked through next time.
-func (a *Auth) lookAgain(due []*entry) {
-	held := a.held.Load()
+// retryAtNextScan makes the next scan look at the shards of those keys whose held record is still
+// the same.
+func (a *Auth) retryAtNextScan(due []*entry) {
+	valid := a.valid.Load()
 	for _, e := range due {
-		if current, ok := held.get(&e.digest); ok && current == e {
-			held.of(&e.digest).lookAt(math.MinInt64)
+		if current, ok := valid.get(&e.digest); ok && current == e {
+			valid.shard(&e.digest).scheduleScan(math.MinInt64)
 		}
 	}
 }
 
-// refreshAll reads these keys in one pipeline and reports whether Redis answered. Like any read, each can be joined, and is not kept where a
-// change is announced meanwhile. Keys whose breaker is open are left for later.
-func (a *Auth) refreshAll(ctx context.Context, due []*entry) (answered bool) {
+// refreshBatch reads these keys in one pipeline and reports whether Redis answered. Like any read,
+// each can be joined, and its answer is not stored if a change is announced meanwhile. Keys whose
+// breaker is open are left for later.
+func (a *Auth) refreshBatch(ctx context.Context, due []*entry) (answered bool) {
 	var (
-		flights []*flight
+		calls   []*cache.Call[lookupResult]
 		entries []*entry
 		names   []string
 	)
-	defer a.lookAgain(due) // at what was not read, or not answered, for whichever reason
-	now := a.clock.now()
+	defer a.retryAtNextScan(due) // retry entries that were skipped or got no answer
+	now := a.clock.Now()
 	for _, e := range due {
 		name := a.keyName(&e.digest)
 		if a.breakers.of(name).open(now) {
 			continue
 		}
-		if f, mine := a.join(&e.digest); mine {
-			flights, entries, names = append(flights, f), append(entries, e), append(names, name)
+		if call, mine := a.cache.Begin(e.digest); mine {
+			calls, entries, names = append(calls, call), append(entries, e), append(names, name)
 		}
 	}
-	if len(flights) == 0 {
+	if len(calls) == 0 {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	before := a.clock.now()
 	hashes := a.reader.ReadHashes(ctx, names...)
-	now = a.clock.now()
+	now = a.clock.Now()
 	answered = true
-	for i, f := range flights {
-		d, failed := &entries[i].digest, unanswered(hashes[i].Err)
+	for i, call := range calls {
+		d, failed := entries[i].digest, unanswered(hashes[i].Err)
 		answered = answered && !failed
-		if !errors.Is(ctx.Err(), context.Canceled) { // what the end of Run broke off says nothing about Redis
+		if !errors.Is(ctx.Err(), context.Canceled) { // a read cut off by the end of Run says nothing
 			a.breakers.note(names[i], failed, now)
 		}
-		a.conclude(d, f, a.judge(*d, hashes[i], before, f.epoch))
+		result, err := a.parseRecord(d, hashes[i], call.Stamp())
+		a.cache.Finish(d, call, result, err)
 	}
 	return answered
 }

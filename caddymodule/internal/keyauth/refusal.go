@@ -10,7 +10,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// This file is what a refused client reads: statuses, codes, challenges and problem bodies (specification.md, section 5).
+// This file holds what a refused client reads: statuses, codes, challenges and problem bodies
+// (specification.md, section 5).
 
 // The codes of refusals.
 const (
@@ -25,28 +26,29 @@ const (
 	codeBadRecord   = "invalid_key_record"
 )
 
-// DefaultRealm is the realm of the challenge where none is configured.
+// DefaultRealm is the realm of the challenge if none is configured.
 const DefaultRealm = "Tenzo Public API"
 
-// Refusal is why a request is not let in, fit to be shown to its client.
+// Refusal is why a request is not admitted. It can be shown to the client.
 type Refusal struct {
 	Status     int
 	Code       string
-	Detail     string        // one sentence or two in visible ASCII without quotes or backslashes, as RFC 6750 wants an error_description
-	RetryAfter time.Duration // zero: not said
+	Detail     string        // fit for an error_description (RFC 6750): visible ASCII without " and \
+	RetryAfter time.Duration // zero: no Retry-After
 
 	challenge string // the error of the challenge, or challengeBare or challengeNone
 }
 
-// What a challenge may say beside the errors of RFC 6750.
+// The challenges, and the errors of RFC 6750 in them.
 const (
-	challengeNone = "none" // the answer carries no challenge
-	challengeBare = ""     // it carries one without an error (RFC 6750 section 3.1)
+	challengeNone = "none" // no challenge
+	challengeBare = ""     // a challenge without an error (RFC 6750, section 3.1)
 	invalidToken  = "invalid_token"
 	invalidReq    = "invalid_request"
 )
 
-// SetHeaders sets what belongs to the refusal whoever writes the body: Cache-Control, WWW-Authenticate and Retry-After.
+// SetHeaders sets the headers of the refusal, independent of its body: Cache-Control,
+// WWW-Authenticate and Retry-After.
 func (f *Refusal) SetHeaders(h http.Header, realm string) {
 	h.Set("Cache-Control", "no-store")
 	if f.RetryAfter > 0 {
@@ -62,13 +64,15 @@ func (f *Refusal) SetHeaders(h http.Header, realm string) {
 	h.Set("WWW-Authenticate", c)
 }
 
-// WriteRefusal answers r with the refusal as a problem (RFC 9457): status, headers, and a body unless the method is HEAD.
+// WriteRefusal answers r with the refusal as a problem (RFC 9457): status, headers, and a body
+// unless the method is HEAD.
 func WriteRefusal(w http.ResponseWriter, r *http.Request, f *Refusal, realm string) {
 	f.SetHeaders(w.Header(), realm)
 	problem.Write(w, r, &problem.Error{Status: f.Status, Code: f.Code, Detail: f.Detail})
 }
 
-// quote makes s fit for a quoted-string (RFC 9110 section 5.6.4); what no header may carry becomes a space.
+// quote makes s fit for a quoted-string (RFC 9110, section 5.6.4). Control characters, which no
+// header may carry, become spaces.
 func quote(s string) string {
 	if s == "" {
 		s = DefaultRealm
@@ -91,7 +95,7 @@ func invalid(detail string) *Refusal {
 
 func malformed(detail string) *Refusal { return unauthorized(codeMalformed, invalidToken, detail) }
 
-// The refusals. They are shared by all requests and never changed.
+// The refusals. They are shared by all requests and never change.
 var (
 	refuseMissing  = unauthorized(codeMissing, challengeBare, "This API needs a key: send the header Authorization: Bearer tenzo_pk_...")
 	refuseRepeated = invalid("The request carries more than one Authorization header; send exactly one.")
@@ -123,7 +127,8 @@ var (
 	}
 )
 
-// refuseTooMany tells a client that sent too many unknown keys when it may try again.
+// refuseTooMany returns the refusal of a client that sent too many unknown keys, which says when it
+// may try again.
 func refuseTooMany(wait time.Duration) *Refusal {
 	return &Refusal{
 		Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: max(wait, time.Second), challenge: challengeNone,

@@ -69,7 +69,7 @@ func TestWriteRefusal(t *testing.T) {
 	}
 }
 
-// What stands in error_description may hold neither quotes nor backslashes (RFC 6750 section 3).
+// An error_description must hold neither quotes nor backslashes (RFC 6750, section 3).
 func TestDetailsFitAChallenge(t *testing.T) {
 	fits := regexp.MustCompile(`^[\x20\x21\x23-\x5b\x5d-\x7e]+$`)
 	for _, f := range allRefusals {

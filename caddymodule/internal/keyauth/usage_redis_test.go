@@ -17,7 +17,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// usageOf is what everybody can read of a key's use, and the private fields.
+// usageOf returns what everybody can read of a key's use, and the private fields.
 func usageOf(t *testing.T, c redis.Cmdable, id string) (count, last string, private []string) {
 	t.Helper()
 	all, err := c.HGetAll(t.Context(), names.Usage(id)).Result()
@@ -25,7 +25,7 @@ func usageOf(t *testing.T, c redis.Cmdable, id string) (count, last string, priv
 		t.Fatal(err)
 	}
 	for f := range all {
-		if strings.HasPrefix(f, usageFieldPrefix) {
+		if strings.HasPrefix(f, "p:") {
 			private = append(private, f)
 		}
 	}
@@ -72,12 +72,13 @@ func TestRedisUsage(t *testing.T) {
 	want(t, "private fields after a graceful stop", len(private), 1)
 }
 
-// The fields of processes that nobody heard of for a week go, and take nothing with them.
+// The fields of processes that were silent for a week are removed, and the count stays.
 func TestRedisUsageOfSilentProcesses(t *testing.T) {
 	r := marked(t)
 	c := r.Client(t)
 	p := startOn(t, r.URL(), Options{})
 	key := p.create(t)
+	const silentAfter = 7 * 24 * time.Hour // specification.md, section 5
 	ago := func(d time.Duration) string { return fmt.Sprint("40 ", time.Now().Add(-d).Unix()) }
 	if err := c.HSet(t.Context(), names.Usage(key.ID), "count", 80, "last_used_at", "2026-01-01T00:00:00.000Z",
 		"p:dead", ago(silentAfter+time.Hour), "p:cutoff", ago(silentAfter-time.Hour), "note", "private to others").Err(); err != nil {
@@ -95,7 +96,7 @@ func TestRedisUsageOfSilentProcesses(t *testing.T) {
 	}
 }
 
-// The answer to a flush is lost: the script ran, and nobody heard of it.
+// The answer to a flush is lost after the script ran.
 func TestRedisUsageLostAnswer(t *testing.T) {
 	r := marked(t)
 	c := r.Client(t)
@@ -105,19 +106,19 @@ func TestRedisUsageLostAnswer(t *testing.T) {
 	p.useAll(t, key, 1)
 	awaitCount(t, c, key.ID, "1")
 	harness.Eventually(t, 10*time.Second, func() error {
-		if n := p.usage.pending(); n > 0 {
+		if n := p.usage.Pending(); n > 0 {
 			return fmt.Errorf("%d are pending", n)
 		}
 		return nil
 	})
 	proxy.MuteAnswers()
-	p.useAll(t, key, 5) // of which Redis is not asked
+	p.useAll(t, key, 5) // admitted from the cache
 	awaitCount(t, c, key.ID, "6")
-	want(t, "pending", p.usage.pending(), 5)
+	want(t, "pending", p.usage.Pending(), 5)
 	proxy.Cut()
 	proxy.Heal()
 	harness.Eventually(t, 10*time.Second, func() error {
-		if n := p.usage.pending(); n > 0 {
+		if n := p.usage.Pending(); n > 0 {
 			return fmt.Errorf("%d are pending", n)
 		}
 		return nil
@@ -125,7 +126,8 @@ func TestRedisUsageLostAnswer(t *testing.T) {
 	awaitCount(t, c, key.ID, "6")
 }
 
-// Redis is killed and comes back as it was a moment earlier, as after losing the tail of its AOF.
+// Redis is killed and comes back in the state of a moment earlier, as after losing the tail of its
+// AOF.
 func TestRedisUsageAfterRollback(t *testing.T) {
 	r := harness.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	r.Mark()
@@ -154,7 +156,7 @@ func TestRedisUsageAfterRollback(t *testing.T) {
 	awaitCount(t, c, idle.ID, "8")
 }
 
-// restore puts the files of from in the place of those in to.
+// restore replaces the files in to by those in from.
 func restore(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.RemoveAll(to); err != nil {
@@ -168,7 +170,8 @@ func restore(t *testing.T, from, to string) {
 	}
 }
 
-// A usage record of another type is named, and no other key's counts suffer; what went wrong before or goes wrong after is told apart.
+// The log names the key whose usage record is of another type, and the counts of other keys are
+// written.
 func TestRedisUsageOfAnotherType(t *testing.T) {
 	r := marked(t)
 	c := r.Client(t)
@@ -181,7 +184,7 @@ func TestRedisUsageOfAnotherType(t *testing.T) {
 	p.useAll(t, good, 3)
 	awaitCount(t, c, good.ID, "3")
 	harness.Eventually(t, 5*time.Second, func() error {
-		if log := p.log.String(); !strings.Contains(log, "does not take some usage counts") || !strings.Contains(log, bad.ID) {
+		if log := p.log.String(); !strings.Contains(log, "rejected some usage counts") || !strings.Contains(log, bad.ID) {
 			return fmt.Errorf("logged %s", log)
 		}
 		return nil

@@ -1,4 +1,9 @@
-package keyauth
+package usage
+
+// This file is the form of usage in Redis: the hash tenzo:usage:<id> with `count` and
+// `last_used_at`, which everybody may read, and for each process that counted a private field
+// `p:<process>` that holds "<total> <Unix seconds>": the last total it sent, and when. `count`
+// grows by the difference in the same script, so it is the sum of what all processes ever counted.
 
 import (
 	"context"
@@ -12,35 +17,35 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// This file is what usage is in Redis: the hash tenzo:usage:<id> with `count` and `last_used_at`, which everybody may read, and for each
-// process that counted a field `p:<process>` that holds "<total> <Unix seconds>": the last total it sent, and when. `count` grows by the
-// difference, in the same script, so it is the sum of all that any process ever counted.
+// fieldPrefix begins the private field of a process.
+const fieldPrefix = "p:"
 
-// usageFieldPrefix begins the private field of a process.
-const usageFieldPrefix = "p:"
-
-// silentAfter is how long a process must not have been heard of, for its field to be folded away by others (specification.md, section 5).
+// silentAfter is how long a process must have been silent before others remove its field
+// (specification.md, section 5).
 const silentAfter = 7 * 24 * time.Hour
 
-// total is what a process says of one key.
-type total struct {
-	id    string // of the key
-	field string
-	count uint64
-	last  int64 // Unix milliseconds
-	sweep bool  // also fold away the fields of processes that were not heard of for silentAfter
+// Total is what a process sends of one key.
+type Total struct {
+	KeyID    string
+	Field    string // the private field of the process in the key's usage hash
+	Count    uint64
+	LastUsed int64 // Unix milliseconds
+	Sweep    bool  // also remove the fields of processes that were silent for silentAfter
 }
 
-// counts is where totals are kept.
-type counts interface {
-	// send takes totals over and returns, in their order, what became of each. With free it also works in a full Redis.
-	send(ctx context.Context, totals []total, free bool) []error
-	// fold removes the fields of these totals, all of which must have been sent.
-	fold(ctx context.Context, totals []total) []error
+// Sink is where totals are kept.
+type Sink interface {
+	// Send stores totals and returns an error for each, in their order. With force it also works in
+	// a full Redis.
+	Send(ctx context.Context, totals []Total, force bool) []error
+	// Remove removes the fields of these totals, all of which must have been sent.
+	Remove(ctx context.Context, totals []Total) []error
 }
 
-// sendTotal must run again without harm, at any time after it ran before. ARGV: field, total, last_used_at, silence that folds others
-// (seconds, 0: none), whether to write though Redis is full (its first write then frees memory, which lets the others pass).
+// sendTotal stores one total. It may run any number of times with the same arguments, at any later
+// time. ARGV: field, total, last_used_at, the silence in seconds after which the fields of others
+// are removed (0: never), and 1 to write to a full Redis too: its first write then frees memory,
+// which lets the later writes pass.
 var sendTotal = redis.NewScript(`
 local key, field, total, last, silence = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local now = tonumber(redis.call('TIME')[1])
@@ -68,62 +73,63 @@ end -- if
 return 1
 `)
 
-// redisCounts keeps totals in Redis.
-type redisCounts struct {
+// redisSink stores totals in Redis.
+type redisSink struct {
 	client redis.UniversalClient
 	names  store.Names
 }
 
-func (r *redisCounts) send(ctx context.Context, totals []total, free bool) []error {
+func (r *redisSink) Send(ctx context.Context, totals []Total, force bool) []error {
 	errs := make([]error, len(totals))
 	which := make([]int, len(totals))
 	for i := range which {
 		which[i] = i
 	}
-	unlearnt := r.sendSome(ctx, totals, free, which, errs, func(i int) bool { return i == 0 })
-	// In a Cluster only one node has learnt the script from that first EVAL.
-	r.sendSome(ctx, totals, free, unlearnt, errs, func(int) bool { return true })
+	unknownScript := r.sendPipeline(ctx, totals, force, which, errs, func(i int) bool { return i == 0 })
+	// In a Cluster, only one node has learned the script from that first EVAL.
+	r.sendPipeline(ctx, totals, force, unknownScript, errs, func(int) bool { return true })
 	return errs
 }
 
-// sendSome sends some of the totals and returns those for which a server did not know the script.
-func (r *redisCounts) sendSome(ctx context.Context, totals []total, free bool, which []int, errs []error, teach func(i int) bool) (unlearnt []int) {
+// sendPipeline sends the totals with these indexes in one pipeline, and returns the indexes for
+// which a server did not know the script. The script's text is sent where teach says so.
+func (r *redisSink) sendPipeline(ctx context.Context, totals []Total, force bool, which []int, errs []error, teach func(i int) bool) (unknownScript []int) {
 	if len(which) == 0 {
 		return nil
 	}
 	pipe := r.client.Pipeline()
 	cmds := make([]*redis.Cmd, len(which))
 	for i, w := range which {
-		t, silence, freeing := totals[w], int64(0), 0
-		if t.sweep {
+		t, silence, forced := totals[w], int64(0), 0
+		if t.Sweep {
 			silence = int64(silentAfter / time.Second)
 		}
-		if free {
-			freeing = 1
+		if force {
+			forced = 1
 		}
 		run := sendTotal.EvalSha
 		if teach(i) {
 			run = sendTotal.Eval
 		}
-		cmds[i] = run(ctx, pipe, []string{r.names.Usage(t.id)},
-			t.field, strconv.FormatUint(t.count, 10), store.TimeText(time.UnixMilli(t.last)), silence, freeing)
+		cmds[i] = run(ctx, pipe, []string{r.names.Usage(t.KeyID)},
+			t.Field, strconv.FormatUint(t.Count, 10), store.TimeText(time.UnixMilli(t.LastUsed)), silence, forced)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, w := range which {
 		errs[w] = cmds[i].Err()
 		if redis.HasErrorPrefix(errs[w], "NOSCRIPT") {
-			unlearnt = append(unlearnt, w)
+			unknownScript = append(unknownScript, w)
 		}
 	}
-	return unlearnt
+	return unknownScript
 }
 
-func (r *redisCounts) fold(ctx context.Context, totals []total) []error {
+func (r *redisSink) Remove(ctx context.Context, totals []Total) []error {
 	errs := make([]error, len(totals))
 	pipe := r.client.Pipeline()
 	cmds := make([]*redis.IntCmd, len(totals))
 	for i, t := range totals {
-		cmds[i] = pipe.HDel(ctx, r.names.Usage(t.id), t.field)
+		cmds[i] = pipe.HDel(ctx, r.names.Usage(t.KeyID), t.Field)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i := range cmds {
@@ -132,7 +138,7 @@ func (r *redisCounts) fold(ctx context.Context, totals []total) []error {
 	return errs
 }
 
-// newProcess returns a name that no other process has, nor this one in another run.
+// newProcess returns a name that is unique to this run of this process.
 func newProcess() string { return rand.Text()[:16] }
 
 // onDial calls f after each new connection of client.
