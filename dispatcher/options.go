@@ -88,7 +88,7 @@ func (o Options) policy() *address.Policy {
 }
 
 func (o Options) queue() queue.Options {
-	return queue.Options{MaxPayload: o.MaxPayload, DeadRetention: o.DeadRetention, DeadLimit: o.DeadLimit, Logger: o.Logger}
+	return queue.Options{MaxPayload: o.MaxPayload, DeadRetention: o.DeadRetention, DeadLimit: o.DeadLimit}
 }
 
 func (o Options) projector() (*payload.Projector, error) {

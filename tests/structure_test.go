@@ -64,30 +64,56 @@ func TestRedisNamesAreSpelledInOnePlace(t *testing.T) {
 	}
 }
 
-// Scripts get their names passed. Those that depend on an entry's fields they put together in one file, as names.go does.
+// names.go alone spells the names in Redis. The scripts get the fixed names as KEYS, and the prefixes
+// of the others declared by scripts.go; lib.lua alone puts these together.
 func TestScriptsNameKeysAsGoDoes(t *testing.T) {
 	root := harness.Root(t)
-	goNames, err := os.ReadFile(filepath.Join(root, "config/store/names.go"))
-	if err != nil {
-		t.Fatal(err)
+	read := func(path string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	goNames, loader := read("config/store/names.go"), read("dispatcher/queue/scripts.go")
+	declared := regexp.MustCompile(`"local ([A-Z, ]+) = [^\n]*\n([^\n]*)`).FindStringSubmatch(loader)
+	if declared == nil {
+		t.Fatal("scripts.go declares no names for the scripts")
+	}
+	prefixes := map[string]bool{}
+	constants := regexp.MustCompile(`store\.(\w+)`).FindAllStringSubmatch(declared[2], -1)
+	for i, name := range strings.Split(declared[1], ", ") {
+		if i >= len(constants) {
+			t.Fatalf("scripts.go has no value for %s", name)
+		}
+		constant := constants[i][1]
+		if name != "GROUP" {
+			prefixes[name] = true
+			if !strings.EqualFold(constant, name+"Prefix") {
+				t.Errorf("scripts.go declares %s as store.%s", name, constant)
+			}
+		}
+		if !regexp.MustCompile(`(?m)^(const|\t) ?` + constant + ` += "`).MatchString(goNames) {
+			t.Errorf("scripts.go uses store.%s, which names.go does not spell", constant)
+		}
 	}
 	scripts, err := filepath.Glob(filepath.Join(root, "dispatcher/queue/lua/*.lua"))
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("%d scripts, %v", len(scripts), err)
 	}
-	joined := regexp.MustCompile(`slot \.\. '([^']*)'`)
+	joined := regexp.MustCompile(`slot\s*\.\.\s*([^\s)]+)`)
+	spelled := regexp.MustCompile(`(?m)^[^-\n]*?('[a-z][a-z-]*:[^']*')`)
 	for _, script := range scripts {
-		text, err := os.ReadFile(script)
-		if err != nil {
-			t.Fatal(err)
+		base := filepath.Base(script)
+		text := read("dispatcher/queue/lua/" + base)
+		for _, m := range joined.FindAllStringSubmatch(text, -1) {
+			if base != "lib.lua" || !prefixes[m[1]] {
+				t.Errorf("%s builds a key with %s; only lib.lua does, from %s", base, m[1], declared[1])
+			}
 		}
-		for _, m := range joined.FindAllStringSubmatch(string(text), -1) {
-			if filepath.Base(script) != "lib.lua" {
-				t.Errorf("%s puts the name %q together; only lib.lua does", filepath.Base(script), m[1])
-			}
-			if !strings.Contains(string(goNames), `n.slot + "`+m[1]+`"`) {
-				t.Errorf("%s spells %q, which names.go does not", filepath.Base(script), m[1])
-			}
+		for _, m := range spelled.FindAllStringSubmatch(text, -1) {
+			t.Errorf("%s spells %s; only names.go spells a name", base, m[1])
 		}
 	}
 }

@@ -75,6 +75,16 @@ const (
 	DeliveryAt         = "at"
 )
 
+// The prefixes, after Slot, of the helper keys that depend on a process or on the fields of an entry.
+// Only the scripts of the queue build these keys; package queue hands them the prefixes.
+const (
+	LeasePrefix    = "lease:"    // + process: the string with a time to live that keeps its work
+	HeldPrefix     = "held:"     // + process: the hash of the entries that it works on
+	ParkedPrefix   = "parked:"   // + organization: the sorted set of its parked entries
+	ProgressPrefix = "progress:" // + entry: the hash of what is known beyond its first attempt
+	MarkPrefix     = "mark:"     // + organization/id: the string that deduplicates an event id
+)
+
 // Names builds the name of everything that this code touches in Redis. No other file spells one.
 type Names struct {
 	prefix string
@@ -133,26 +143,11 @@ func (n Names) Books() string { return n.slot + "books" }
 // Processes is the sorted set of dispatcher processes that may hold work.
 func (n Names) Processes() string { return n.slot + "processes" }
 
-// Lease is the string, with a time to live, by which a process keeps what it holds.
-func (n Names) Lease(process string) string { return n.slot + "lease:" + process }
-
-// Held is the hash of the stream entries that a process works on.
-func (n Names) Held(process string) string { return n.slot + "held:" + process }
-
 // Retry is the sorted set of entries that are due at their score, in Unix milliseconds.
 func (n Names) Retry() string { return n.slot + "retry" }
 
 // ParkedOrgs is the sorted set of organizations that have parked entries, by when they were last served.
 func (n Names) ParkedOrgs() string { return n.slot + "parked" }
 
-// Parked is the sorted set of an organization's parked entries, by when they were parked.
-func (n Names) Parked(org string) string { return n.slot + "parked:" + org }
-
-// Progress is the hash of what is known of an unfinished entry beyond its first attempt.
-func (n Names) Progress(entry string) string { return n.slot + "progress:" + entry }
-
-// Mark is the string that deduplicates an event id. The slash belongs to neither part.
-func (n Names) Mark(org, eventID string) string { return n.slot + "mark:" + org + "/" + eventID }
-
-// Slot is the prefix of the helper keys of Events; scripts append to it the names above that depend on an entry's fields.
+// Slot is the prefix of the helper keys of Events.
 func (n Names) Slot() string { return n.slot }

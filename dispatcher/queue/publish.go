@@ -18,12 +18,13 @@ import (
 type Event struct {
 	Name    string // the event's type, such as "note.finalized"
 	OrgID   string
-	ID      string // the event's own id; empty: the stream id serves, and publishing again is another event
+	ID      string // the event's own id; where empty, its stream id, and it is not deduplicated
 	Payload []byte // JSON text
 }
 
-// Publish adds an event to the stream and returns the id its deliveries will carry as Webhook-Id: e.ID, or the stream id. Its errors
-// are *problem.Error where a rule refuses the event. Whether the payload fits the event is judged when it is delivered.
+// Publish adds an event to the stream. It returns the id that its deliveries will carry as
+// Webhook-Id: e.ID, or the stream id. Its errors are *problem.Error where a rule refuses the event.
+// Whether the payload fits the event is checked when it is delivered.
 func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
 	if err := e.check(); err != nil {
 		return "", err
@@ -31,7 +32,7 @@ func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := q.store.Initialized(ctx); err != nil {
-		return "", storeError(err)
+		return "", managementError(err)
 	}
 	values := []any{store.EventName, e.Name, store.EventOrgID, e.OrgID, store.EventPayload, e.Payload}
 	if e.ID != "" {
@@ -39,7 +40,7 @@ func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
 	}
 	entry, err := q.store.Client().XAdd(ctx, &redis.XAddArgs{Stream: q.names.Events(), Values: values}).Result()
 	if err != nil {
-		return "", storeError(err)
+		return "", managementError(err)
 	}
 	if e.ID != "" {
 		return e.ID, nil

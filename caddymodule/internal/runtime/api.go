@@ -31,7 +31,7 @@ func (r *Runtime) NewAPI(o dispatcher.Options) (a *api.API, closeLater func(), e
 		Keys:     config.NewKeys(r.store),
 		Webhooks: config.NewWebhooks(r.store, policy),
 		Queue: queue.New(r.store, queue.Options{
-			MaxPayload: o.MaxPayload, DeadRetention: o.DeadRetention, DeadLimit: o.DeadLimit, Logger: r.logger,
+			MaxPayload: o.MaxPayload, DeadRetention: o.DeadRetention, DeadLimit: o.DeadLimit,
 		}),
 		Tester: tester,
 		Logger: r.logger,

@@ -1,45 +1,63 @@
--- audit: what only somebody else's hand can cause, found and put right.
--- 1. Entries in the group's pending list: a stranger read them in our group. They become due now unless they stand somewhere.
---    Ill-formed and repeated ones are finished at once, as take does.
--- 2. The stream is read to its end, yet holds more entries than stand anywhere: they are stranded. The group begins anew; take then
---    recognises what stands somewhere and takes the rest.
--- ARGV: n. Reply: state, entries recovered from strangers, '1' where the group begins anew, finished {outcome, event}.
+-- audit: finds and repairs what only foreign clients can cause.
+--   foreign pending entry -> retry, due now; or finished at once where ill-formed or a duplicate
+--   entry in no place     -> unread
+-- 1. Entries in the group's pending list: a foreign client read them in our group. Those that are
+-- in
+--    no place become due now. Ill-formed and repeated ones are finished at once, as dequeue does.
+-- 2. The stream is read to its end, yet has more entries than all places together: entries are
+--    stranded. The group is created again; dequeue then recognizes what is in a place and leases
+--    the rest.
+-- Guard: an entry that is in a place stays where it is.
+-- ARGV: n.
+-- Reply: state, foreign entries recovered, '1' where the group was created again, finished entries
+-- {outcome, event}.
 local n = ARGV[3]
-if not marked() then return { 'unmarked' } end
-local recovered, anew, done = 0, '0', {}
-local pending = redis.pcall('XPENDING', events, group, '-', '+', n)
+if not initialized() then return { 'not_initialized' } end
+local recovered, recreated, rejected = 0, '0', {}
+local pending = redis.pcall('XPENDING', events, GROUP, '-', '+', n)
 if pending and not pending.err then
   for _, p in ipairs(pending) do
     local entry = p[1]
-    local f = read(entry)
-    if f and not known(entry, f.org_id) then
-      local go, outcome = judge(entry, f)
-      if go then later(entry, now, now) else done[#done + 1] = { outcome, f.event or '' } end
+    local f = read_entry(entry)
+    if f and not tracked(entry, f.org_id) then
+      local admitted, outcome = admit(entry, f)
+      if admitted then
+        schedule(entry, now, now)
+      else
+        rejected[#rejected + 1] = { outcome, f.event or '' }
+      end
       recovered = recovered + 1
     end
-    call('XACK', events, group, entry)
+    call('XACK', events, GROUP, entry)
   end
 end
-local parkedcount, orgs = 0, call('ZRANGE', parked, '0', '1999')
+local parked_count, orgs = 0, call('ZRANGE', parked_orgs, '0', '1999')
 for _, org in ipairs(orgs) do
-  local c = call('ZCARD', parkedof(org))
-  if c == 0 then call('ZREM', parked, org) end
-  parkedcount = parkedcount + c
+  local count = call('ZCARD', parked_key(org))
+  if count == 0 then call('ZREM', parked_orgs, org) end
+  parked_count = parked_count + count
 end
-if #orgs < 2000 then call('HSET', books, 'parked', int(parkedcount)) else parkedcount = tonumber(call('HGET', books, 'parked') or '0') end
-local stand = parkedcount + call('ZCARD', retry)
-for _, p in ipairs(call('ZRANGE', processes, '0', '-1')) do stand = stand + call('HLEN', heldby(p)) end
-if call('XLEN', events) > stand then -- those that stand nowhere are unread, as a rule
-  local info, groups = streaminfo(), redis.pcall('XINFO', 'GROUPS', events)
+if #orgs < 2000 then
+  call('HSET', books, 'parked', int(parked_count))
+else
+  parked_count = tonumber(call('HGET', books, 'parked') or '0')
+end
+local placed = parked_count + call('ZCARD', retry)
+for _, p in ipairs(call('ZRANGE', processes, '0', '-1')) do
+  placed = placed + call('HLEN', held_key(p))
+end
+if call('XLEN', events) > placed then -- the others are unread, as a rule
+  local info, groups = stream_info(), redis.pcall('XINFO', 'GROUPS', events)
   if info and groups and not groups.err then
     for _, g in ipairs(groups) do
-      local gi = fields(g)
-      if gi.name == group and upto(info['last-generated-id'], gi['last-delivered-id']) then -- beyond it where somebody set it
-        call('XGROUP', 'DESTROY', events, group)
-        makegroup()
-        anew = '1'
+      local gi = to_table(g)
+      -- A foreign client may have set the group beyond the end of the stream.
+      if gi.name == GROUP and not_after(info['last-generated-id'], gi['last-delivered-id']) then
+        call('XGROUP', 'DESTROY', events, GROUP)
+        create_group()
+        recreated = '1'
       end
     end
   end
 end
-return { 'ok', recovered, anew, done }
+return { 'ok', recovered, recreated, rejected }

@@ -1,4 +1,6 @@
--- stray: what Redis says I hold. Reads only. After a lost answer a process compares it with what it has in memory.
--- ARGV: none. Reply: state, entries.
-if not registered() then return { 'gone' } end
+-- leased: lists what Redis says the caller holds. Changes nothing. After a lost reply a process
+-- compares the list with what it has in memory.
+-- ARGV: none.
+-- Reply: state, entries.
+if not registered() then return { 'fenced' } end
 return { 'ok', call('HKEYS', held) }

@@ -1,19 +1,22 @@
--- replay: dead -> in the stream again, as a new entry with the same id, counted in the same step.
--- Guarded by the dead entry: repeating it after a lost answer changes nothing. A place in an index whose entry is gone is dropped.
--- ARGV: payload bytes at which to stop, then triples id, organization, dead entry. Reply: for each that was looked at, 1 or 0 (no such
--- entry). The others are for another step.
+-- replay: dead letter -> unread, as a new entry of the stream with the same id, counted in the
+-- step.
+-- Guard: the dead entry is there. So repeating the step after a lost reply changes nothing. A
+-- member of an index whose dead entry is gone is removed.
+-- ARGV: payload bytes at which to stop, then stride 3: id, organization, dead entry.
+-- Reply: 1 or 0 (no such dead entry) for each that was looked at. The rest is for another step.
 local stop, bytes = tonumber(ARGV[3]), 0
 local out, moved, added = {}, 0, nil
 for i = 4, #ARGV, 3 do
   if bytes >= stop then break end
-  local at = ARGV[i + 2]
-  local r = call('XRANGE', dead, at, at)
-  local f = r[1] and fields(r[1][2])
-  local byorg, byid = places(ARGV[i], ARGV[i + 1], at)
+  local dead_entry = ARGV[i + 2]
+  local r = call('XRANGE', dead, dead_entry, dead_entry)
+  local f = r[1] and to_table(r[1][2])
+  local by_org, by_id = index_keys(ARGV[i], ARGV[i + 1], dead_entry)
   if f then
     if moved == 0 then
-      local len
-      len, added = look() -- before anything is added: afterwards a stream that was made anew may not be known as such
+      -- Before the first XADD: after it, a stream that was made again may not be recognized.
+      local _
+      _, added = observe_stream()
     end
     local e = {}
     for _, k in ipairs({ 'event', 'org_id', 'payload', 'id', 'published_at' }) do
@@ -24,12 +27,12 @@ for i = 4, #ARGV, 3 do
     call('HINCRBY', books, 'replayed', '1')
     moved = moved + 1
     bytes = bytes + #(f.payload or '')
-    byorg, byid = places(f.id or '', indexed(f.org_id), at)
+    by_org, by_id = index_keys(f.id or '', index_org(f.org_id), dead_entry)
   end
-  call('XDEL', dead, at)
-  call('ZREM', deadorgs, byorg)
-  call('ZREM', deadids, byid)
+  call('XDEL', dead, dead_entry)
+  call('ZREM', dead_by_org, by_org)
+  call('ZREM', dead_by_id, by_id)
   out[#out + 1] = f and 1 or 0
 end
-if added and marked() then call('HSET', books, 'seen_added', int(added + moved)) end
+if added and initialized() then call('HSET', books, 'seen_added', int(added + moved)) end
 return { out }
