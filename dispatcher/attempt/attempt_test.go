@@ -51,18 +51,18 @@ func send(t *testing.T, s *Sender, r Request) Result {
 	t.Helper()
 	result := s.Send(t.Context(), r)
 	if strings.Contains(result.Error, "TOKEN") || strings.Contains(result.Error, "SECRET") {
-		t.Errorf("the words give something away: %s", result.Error)
+		t.Errorf("the description reveals a secret: %s", result.Error)
 	}
 	if result.Acknowledged != (result.Class == Acknowledged) || result.Acknowledged != (result.Error == "") {
-		t.Errorf("contradicts itself: %+v", result)
+		t.Errorf("contradictory result: %+v", result)
 	}
 	return result
 }
 
-func TestRequestAsTheContractHasIt(t *testing.T) {
+func TestRequestMatchesTheSpecification(t *testing.T) {
 	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
 	s := newSender(t, recv.CA(), func(o *Options) { o.Now = func() time.Time { return time.Unix(1_800_000_000, 0) } })
-	s.tls.Time = time.Now // the certificate's clock is today's
+	s.tls.Time = time.Now // the clock of certificates stays real
 	signed := to(recv.URL(), "SECRET")
 	plain := to(recv.URL(), "")
 	for _, r := range []Request{signed, plain} {
@@ -116,7 +116,7 @@ payload, signature, secret = sys.stdin.buffer.read().decode('utf-8').split('\0')
 print(verify_signature(payload, signature, secret))
 `
 
-func TestSignatureVerifiesWithTheDocumentationsPython(t *testing.T) {
+func TestSignatureVerifiesWithDocumentedPython(t *testing.T) {
 	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
 	s := newSender(t, recv.CA())
 	for i, secret := range []string{"s3cret", "geheim-äöü-😀", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} {
@@ -133,16 +133,16 @@ func TestSignatureVerifiesWithTheDocumentationsPython(t *testing.T) {
 			return strings.TrimSpace(string(out))
 		}
 		signature := got.Header.Get("X-Webhook-Signature")
-		if answer := verify(string(got.Body), signature, secret); answer != "True" {
-			t.Errorf("%s: %s", secret, answer)
+		if out := verify(string(got.Body), signature, secret); out != "True" {
+			t.Errorf("%s: %s", secret, out)
 		}
-		if answer := verify(string(got.Body)+" ", signature, secret); answer != "False" {
-			t.Errorf("%s: a changed body verifies: %s", secret, answer)
+		if out := verify(string(got.Body)+" ", signature, secret); out != "False" {
+			t.Errorf("%s: a changed body verifies: %s", secret, out)
 		}
 	}
 }
 
-func TestSignatureVerifiesWithTheStandardLibrary(t *testing.T) {
+func TestSignatureVerifiesWithStandardWebhooks(t *testing.T) {
 	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
 	s := newSender(t, recv.CA())
 	for i, secret := range []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "s3cret-ü", "whsec_no base64!", "whsec_"} {

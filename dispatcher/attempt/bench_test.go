@@ -10,7 +10,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// BenchmarkSend compares an attempt, signed and judged, with what a bare net/http loop needs to post the same 2 kB to the same receiver.
+// BenchmarkSend compares an attempt, signed and checked, with a bare net/http loop that posts the
+// same 2 kB to the same receiver.
 func BenchmarkSend(b *testing.B) {
 	recv := harness.NewReceiver(b, harness.ReceiverOptions{Forget: true})
 	payload := bytes.Repeat([]byte("x"), 2000)
@@ -53,8 +54,8 @@ func BenchmarkRequest(b *testing.B) {
 	r := Request{Webhook: config.Webhook{URL: "https://hooks.example.com/x", Secret: config.NewSecret(config.GenerateSecret())}, Event: "note.finalized", ID: "note", Body: bytes.Repeat([]byte("x"), 2000)}
 	b.ReportAllocs()
 	for b.Loop() {
-		t := s.judge(r.Webhook)
-		if req := s.request(b.Context(), r, t, new(flight)); req.ContentLength != 2000 {
+		t := s.resolveTarget(r.Webhook)
+		if req := s.request(b.Context(), r, t, new(attemptState)); req.ContentLength != 2000 {
 			b.Fatal(req)
 		}
 	}

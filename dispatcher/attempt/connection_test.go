@@ -10,8 +10,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestConnectionsAreKept sends again over the same connection, whatever small body came back, and over a new one where asked to.
-func TestConnectionsAreKept(t *testing.T) {
+// Attempts share one connection, whatever small body the responses have, and use a new one where
+// asked to.
+func TestConnectionsArePooled(t *testing.T) {
 	recv := harness.NewReceiver(t, harness.ReceiverOptions{})
 	s := newSender(t, recv.CA())
 	for i, body := range []int{0, 10, 5000, maxBodyBytes, 0, 0} {
@@ -19,40 +20,40 @@ func TestConnectionsAreKept(t *testing.T) {
 		if got := send(t, s, to(recv.URL(), "")); !got.Acknowledged {
 			t.Fatalf("%d: %+v", i, got)
 		}
-		s.settle(t)
+		s.waitForDrains(t)
 	}
 	if n := recv.Conns(); n != 1 {
-		t.Errorf("%d connections for kept ones", n)
+		t.Errorf("%d connections, want one shared", n)
 	}
-	fresh := to(recv.URL(), "")
-	fresh.NoReuse = true
+	noReuse := to(recv.URL(), "")
+	noReuse.NoReuse = true
 	for range 3 {
-		send(t, s, fresh)
+		send(t, s, noReuse)
 	}
 	if n := recv.Conns(); n != 4 {
-		t.Errorf("%d connections after three fresh ones", n)
+		t.Errorf("%d connections after three without reuse", n)
 	}
 	send(t, s, to(recv.URL(), ""))
 	if n := recv.Conns(); n != 4 {
-		t.Errorf("%d connections: the kept one was lost", n)
+		t.Errorf("%d connections: the pooled one was lost", n)
 	}
 }
 
-// settle waits until every answer's body is read, and the connection is back.
-func (s *Sender) settle(t testing.TB) {
+// waitForDrains waits until all response bodies are read and their connections pooled.
+func (s *Sender) waitForDrains(t testing.TB) {
 	t.Helper()
 	harness.Eventually(t, 5*time.Second, func() error {
 		s.drains.mu.Lock()
 		defer s.drains.mu.Unlock()
 		if s.drains.total > 0 {
-			return fmt.Errorf("%d bodies are read", s.drains.total)
+			return fmt.Errorf("%d bodies are being read", s.drains.total)
 		}
 		return nil
 	})
 }
 
-// TestAStaleConnectionIsNotRepeatedSilently closes a kept connection as the request arrives: one attempt, failed, seen once.
-func TestAStaleConnectionIsNotRepeatedSilently(t *testing.T) {
+// A pooled connection is reset when the request arrives: the attempt fails, and is not repeated.
+func TestStaleConnectionIsNotRetried(t *testing.T) {
 	recv := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
 	s := newSender(t, nil)
 	send(t, s, to(recv.URL(), ""))
@@ -66,8 +67,9 @@ func TestAStaleConnectionIsNotRepeatedSilently(t *testing.T) {
 	}
 }
 
-// TestAcknowledgedBeforeTheBody drips a body for ever: the acknowledgement does not wait, the body is given up with the attempt's time.
-func TestAcknowledgedBeforeTheBody(t *testing.T) {
+// A body drips for ever: the acknowledgement does not wait for it, and reading it ends with the
+// time of the attempt.
+func TestAcknowledgementDoesNotWaitForTheBody(t *testing.T) {
 	recv := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Drip: 10 * time.Millisecond})})
 	s := newSender(t, recv.CA(), timeout(2*time.Second))
 	got := send(t, s, to(recv.URL(), ""))
@@ -78,9 +80,9 @@ func TestAcknowledgedBeforeTheBody(t *testing.T) {
 	reading := s.drains.total
 	s.drains.mu.Unlock()
 	if reading != 1 {
-		t.Errorf("%d bodies are read", reading)
+		t.Errorf("%d bodies are being read", reading)
 	}
-	s.settle(t)
+	s.waitForDrains(t)
 }
 
 func TestHugeAndDrippingBodiesAreBounded(t *testing.T) {
@@ -90,21 +92,21 @@ func TestHugeAndDrippingBodiesAreBounded(t *testing.T) {
 		if got := send(t, s, to(recv.URL(), "")); !got.Acknowledged {
 			t.Fatalf("%+v", got)
 		}
-		s.settle(t)
+		s.waitForDrains(t)
 	}
 	if n := recv.Conns(); n != 2 {
-		t.Errorf("%d connections: one whose body is too large must not be kept", n)
+		t.Errorf("%d connections: one whose body is too large must not be pooled", n)
 	}
 	recv.SetAnswer(harness.Always(harness.Answer{Drip: time.Hour}))
-	for range maxHostDrain + 10 {
+	for range maxDrainsPerHost + 10 {
 		if got := send(t, s, to(recv.URL(), "")); !got.Acknowledged {
 			t.Fatalf("%+v", got)
 		}
 	}
 	s.drains.mu.Lock()
 	defer s.drains.mu.Unlock()
-	if s.drains.total != maxHostDrain {
-		t.Errorf("%d bodies of one host are read", s.drains.total)
+	if s.drains.total != maxDrainsPerHost {
+		t.Errorf("%d bodies of one host are being read", s.drains.total)
 	}
 }
 
@@ -138,7 +140,7 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if got := s.Send(ctx, to(recv.URL(), "")); !got.Cancelled || recv.Count() != 1 {
-		t.Errorf("begun although cancelled: %+v", got)
+		t.Errorf("sent although cancelled: %+v", got)
 	}
 	go func() { arrived <- s.Send(t.Context(), to(recv.URL(), "")) }()
 	recv.Wait(2, 5*time.Second)

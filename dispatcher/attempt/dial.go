@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// fallbackDelay is how long an address is tried before the next one is tried beside it (RFC 8305).
+// fallbackDelay is how long one address is tried alone before the next is tried in parallel
+// (RFC 8305).
 const fallbackDelay = 300 * time.Millisecond
 
 // maxAddresses is how many allowed addresses of one name are tried at most.
@@ -26,7 +27,7 @@ const (
 	stageHandshake
 )
 
-// dialError is a failure to make a connection, with the stage it happened at.
+// dialError is a failure to make a connection, with the stage at which it happened.
 type dialError struct {
 	stage stage
 	err   error
@@ -41,74 +42,80 @@ type blockedError struct{ err error }
 func (e *blockedError) Error() string { return e.err.Error() }
 func (e *blockedError) Unwrap() error { return e.err }
 
-// dialContext and dialTLSContext are the transport's. It starts them in goroutines of its own and does not end them with the request
-// that wanted the connection; a connection that nobody waits for any more is kept for the next one. They end with the attempt's time, or
-// with Close, which waits for them.
+// dialContext and dialTLSContext are called by the transport, in goroutines of its own. The
+// transport does not end a dial with the request that wanted the connection; it pools a connection
+// that nobody waits for any more. A dial ends with the time of its attempt, or with Close, which
+// waits for it.
 
 func (s *Sender) dialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	f := ctx.Value(flightKey{}).(*flight)
-	ctx, done, err := s.dialing(ctx, f)
+	a := ctx.Value(attemptStateKey{}).(*attemptState)
+	ctx, done, err := s.startDial(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	return s.connect(ctx, f, network, addr)
+	return s.connect(ctx, a, network, addr)
 }
 
 func (s *Sender) dialTLSContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	f := ctx.Value(flightKey{}).(*flight)
-	ctx, done, err := s.dialing(ctx, f)
+	a := ctx.Value(attemptStateKey{}).(*attemptState)
+	ctx, done, err := s.startDial(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	raw, err := s.connect(ctx, f, network, addr)
+	raw, err := s.connect(ctx, a, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	host, _, _ := net.SplitHostPort(addr) // connect has split it
+	host, _, _ := net.SplitHostPort(addr) // connect has split it without an error
 	settings := s.tls.Clone()
 	settings.ServerName = host
 	conn := tls.Client(raw, settings)
-	began := f.enter(stageHandshake)
+	began := a.enterStage(stageHandshake)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		raw.Close()
 		return nil, &dialError{stageHandshake, err}
 	}
-	f.note(func(t *Trace) { t.TLS = time.Since(began) })
+	a.updateTrace(func(t *Trace) { t.TLS = time.Since(began) })
 	return conn, nil
 }
 
-// dialing begins a dial for f.
-func (s *Sender) dialing(ctx context.Context, f *flight) (context.Context, func(), error) {
-	if !s.begin() {
+// startDial begins a dial for an attempt. The caller must call the function returned.
+func (s *Sender) startDial(ctx context.Context, a *attemptState) (context.Context, func(), error) {
+	if !s.startWork() {
 		return nil, nil, context.Cause(s.base)
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, f.deadline, errTimeout)
+	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errTimeout)
 	unlink := context.AfterFunc(s.base, cancel)
 	return ctx, func() { unlink(); cancel(); s.work.Done() }, nil
 }
 
-// connect resolves the host of addr, drops the addresses that the policy refuses, and connects to one of the others. The address judged
-// is the address dialled, so no second answer of the resolver can get between.
-func (s *Sender) connect(ctx context.Context, f *flight, network, addr string) (net.Conn, error) {
+// connect resolves the host of addr, drops the addresses that the policy refuses, and connects to
+// one of the others. It dials exactly the addresses that it checked, so a second response of the
+// resolver cannot get in between (DNS rebinding).
+//
+// net.Dialer with ControlContext would not do. Its error is that of the first address, so a name
+// with a refused and an unreachable address would be blocked for good instead of retried; and it
+// tries the addresses of one family one after another, each for its share of the whole time.
+func (s *Sender) connect(ctx context.Context, a *attemptState, network, addr string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, &dialError{stageResolve, err}
 	}
-	began := f.enter(stageResolve)
-	addresses, err := s.o.Resolve(ctx, host)
+	began := a.enterStage(stageResolve)
+	addresses, err := s.options.Resolve(ctx, host)
 	if err != nil {
 		return nil, &dialError{stageResolve, err}
 	}
-	f.note(func(t *Trace) { t.DNS = time.Since(began) })
+	a.updateTrace(func(t *Trace) { t.DNS = time.Since(began) })
 	allowed := make([]string, 0, 4)
 	var refusal error // the first
 	for _, ip := range addresses {
 		if len(allowed) == maxAddresses {
 			break
 		}
-		if err := s.o.Policy.CheckIP(ip); err != nil {
+		if err := s.options.Policy.CheckIP(ip); err != nil {
 			if refusal == nil && ip.String() != host {
 				err = fmt.Errorf("%s does not resolve to an allowed address: %w", host, err)
 			}
@@ -123,20 +130,21 @@ func (s *Sender) connect(ctx context.Context, f *flight, network, addr string) (
 		}
 		return nil, &blockedError{refusal}
 	}
-	began = f.enter(stageConnect)
-	conn, err := s.race(ctx, network, allowed)
+	began = a.enterStage(stageConnect)
+	conn, err := s.dialParallel(ctx, network, allowed)
 	if err != nil {
 		return nil, &dialError{stageConnect, err}
 	}
-	f.note(func(t *Trace) { t.Connect = time.Since(began) })
+	a.updateTrace(func(t *Trace) { t.Connect = time.Since(began) })
 	return conn, nil
 }
 
-// race connects to the first of the addresses that answers: in order, the next one as soon as one failed, or beside it after a while. It
-// waits for all that it began. The error is that of the first address.
-func (s *Sender) race(ctx context.Context, network string, addresses []string) (net.Conn, error) {
+// dialParallel connects to the first of the addresses that accepts. It tries them in order: the
+// next one as soon as one has failed, or in parallel after fallbackDelay. It waits for all dials
+// that it began. The error is that of the first address that failed.
+func (s *Sender) dialParallel(ctx context.Context, network string, addresses []string) (net.Conn, error) {
 	if len(addresses) == 1 {
-		return s.o.Dial(ctx, network, addresses[0])
+		return s.options.Dial(ctx, network, addresses[0])
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	type result struct {
@@ -144,13 +152,13 @@ func (s *Sender) race(ctx context.Context, network string, addresses []string) (
 		err  error
 	}
 	results := make(chan result, len(addresses))
-	begin := func(address string) {
+	dial := func(address string) {
 		go func() {
-			conn, err := s.o.Dial(ctx, network, address)
+			conn, err := s.options.Dial(ctx, network, address)
 			results <- result{conn, err}
 		}()
 	}
-	begin(addresses[0])
+	dial(addresses[0])
 	begun, pending := 1, 1
 	fallback := time.NewTimer(fallbackDelay)
 	defer fallback.Stop()
@@ -164,7 +172,7 @@ func (s *Sender) race(ctx context.Context, network string, addresses []string) (
 			switch {
 			case r.err == nil && winner == nil:
 				winner = r.conn
-				cancel() // the others'; an established connection does not notice
+				cancel() // ends the other dials; an established connection is not affected
 			case r.err == nil:
 				r.conn.Close()
 			case first == nil:
@@ -175,7 +183,7 @@ func (s *Sender) race(ctx context.Context, network string, addresses []string) (
 			next = true
 		}
 		if next && winner == nil && begun < len(addresses) && ctx.Err() == nil {
-			begin(addresses[begun])
+			dial(addresses[begun])
 			begun++
 			pending++
 			fallback.Reset(fallbackDelay)
@@ -188,10 +196,11 @@ func (s *Sender) race(ctx context.Context, network string, addresses []string) (
 	return winner, nil
 }
 
-// resolver is Go's own: it ends with the context and takes no thread a lookup, however many names hang.
+// resolver is Go's own: it ends with the context, and it takes no thread for each lookup, however
+// many hang.
 var resolver = &net.Resolver{PreferGo: true}
 
-// resolve looks a name up; a literal address answers for itself.
+// resolve looks a name up. A literal address resolves to itself.
 func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip}, nil
@@ -199,8 +208,9 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return resolver.LookupNetIP(ctx, "ip", host)
 }
 
-// guardedDial is the real network's: it judges the address once more, at the socket.
+// guardedDial returns the dial function of the real network. It checks each address once more, at
+// the socket.
 func (s *Sender) guardedDial() func(context.Context, string, string) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: 30 * time.Second, ControlContext: s.control}
+	d := net.Dialer{KeepAlive: 30 * time.Second, ControlContext: s.checkSocket}
 	return d.DialContext
 }

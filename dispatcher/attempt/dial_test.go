@@ -17,10 +17,11 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// network is a resolver and a dialer in one: names resolve as the test says, and whatever is dialled ends at one real address.
+// network is a resolver and a dialer: names resolve as the test says, and each dial goes to one
+// real address.
 type network struct {
-	names  map[string][][]string // by host: its answers, one after another; the last one stays
-	target string                // where every connection really goes; empty: refused
+	names  map[string][][]string // by host: its results, one after another; the last one stays
+	target string                // the address of every connection; empty: refused
 
 	mu     sync.Mutex
 	dialed []string
@@ -62,14 +63,14 @@ func (n *network) dial(ctx context.Context, network, addr string) (net.Conn, err
 	return new(net.Dialer).DialContext(ctx, network, n.target)
 }
 
-// TestAddresses judges what names resolve to, at dial time.
+// The addresses to which a name resolves are checked when they are dialled.
 func TestAddresses(t *testing.T) {
 	plain := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
 	allowHTTP := &address.Policy{AllowHTTP: true}
 	for name, c := range map[string]struct {
 		url     string
 		answers []string
-		dialed  []string // the class is acknowledged where something is dialled, else blocked
+		dialed  []string // nil: the attempt is blocked; otherwise it is acknowledged
 	}{
 		"public":                        {"http://hooks.example.com", []string{"93.184.216.34"}, []string{"93.184.216.34:80"}},
 		"public, IPv6":                  {"http://hooks.example.com", []string{"2606:4700::1111"}, []string{"[2606:4700::1111]:80"}},
@@ -133,7 +134,8 @@ func TestPlainHTTPIsBlockedUnlessAllowed(t *testing.T) {
 	}
 }
 
-// TestRebinding answers with a public address first and with loopback then: each connection is judged by the answer it is dialled by.
+// A name resolves to a public address first and to loopback then (DNS rebinding): each connection
+// is checked by the addresses that it dials.
 func TestRebinding(t *testing.T) {
 	plain := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
 	n := &network{names: map[string][][]string{"hooks.example.com": {{"93.184.216.34"}, {"127.0.0.1"}}}, target: plain.Addr()}
@@ -151,18 +153,18 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// TestTheSocketIsJudgedToo dials past the resolver's check: the guard of the real dialer refuses.
-func TestTheSocketIsJudgedToo(t *testing.T) {
+// A dial that bypasses the check after resolving is refused at the socket.
+func TestAddressIsCheckedAtTheSocket(t *testing.T) {
 	plain := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
 	s := newSender(t, nil, func(o *Options) { o.Policy = nil })
-	_, err := s.o.Dial(t.Context(), "tcp", plain.Addr())
+	_, err := s.options.Dial(t.Context(), "tcp", plain.Addr())
 	var blocked *blockedError
 	if !errors.As(err, &blocked) || plain.Conns() > 0 {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestResolverErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		err          error
 		class, words string
@@ -180,7 +182,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestFileDescriptorsAreNotTheEndpointsFault(t *testing.T) {
+func TestFileDescriptorsDoNotCountAgainstTheHost(t *testing.T) {
 	s := newSender(t, nil, func(o *Options) {
 		o.Dial = func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Err: syscall.EMFILE}
@@ -191,8 +193,8 @@ func TestFileDescriptorsAreNotTheEndpointsFault(t *testing.T) {
 	}
 }
 
-// TestRace tries the next address when one fails, or takes too long, and closes what comes too late.
-func TestRace(t *testing.T) {
+// The next address is tried when one fails or takes too long.
+func TestDialParallel(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
@@ -226,7 +228,7 @@ func TestRace(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			conn, err := s.race(ctx, "tcp", []string{"a", "b", "c"})
+			conn, err := s.dialParallel(ctx, "tcp", []string{"a", "b", "c"})
 			if !errors.Is(err, c.want) || (conn == nil) == (c.want == nil) {
 				t.Errorf("%v, %v", conn, err)
 			}

@@ -7,24 +7,25 @@ import (
 	"sync"
 )
 
-// Bounds of what is read of an answer's body, so that the connection can be used again.
+// Bounds of reading response bodies, which is done so that the connection can be used again.
 const (
-	maxBodyBytes = 64 << 10
-	maxDrains    = 1024 // answers whose body is still awaited
-	maxHostDrain = 64   // of them, those of one host: one that drips does not cost the others their connections
+	maxBodyBytes     = 64 << 10
+	maxDrains        = 1024 // bodies being read
+	maxDrainsPerHost = 64   // of one host, so that one that drips leaves room for the others
 )
 
-// drains counts the bodies that are read beside the attempts.
+// drains is a semaphore for the bodies that are read after their attempts, in all and for each
+// host.
 type drains struct {
 	mu     sync.Mutex
 	total  int
 	byHost map[string]int
 }
 
-func (d *drains) enter(host string) bool {
+func (d *drains) acquire(host string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.total == maxDrains || d.byHost[host] == maxHostDrain {
+	if d.total == maxDrains || d.byHost[host] == maxDrainsPerHost {
 		return false
 	}
 	if d.byHost == nil {
@@ -35,7 +36,7 @@ func (d *drains) enter(host string) bool {
 	return true
 }
 
-func (d *drains) leave(host string) {
+func (d *drains) release(host string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.total--
@@ -44,28 +45,29 @@ func (d *drains) leave(host string) {
 	}
 }
 
-// drain reads and drops an answer's body beside the attempt, until the attempt's time is over; cancel ends the attempt's context. The
-// status stands already, so nobody waits for it.
-func (s *Sender) drain(host string, answer *http.Response, cancel context.CancelFunc) {
-	body := answer.Body
+// drain reads and discards a response body in a goroutine of its own, until the time of the attempt
+// is over. The status is known already, so Send does not wait for it. cancel ends the attempt's
+// context.
+func (s *Sender) drain(host string, response *http.Response, cancel context.CancelFunc) {
+	body := response.Body
 	if body == http.NoBody {
 		cancel()
 		return
 	}
-	if answer.StatusCode == http.StatusSwitchingProtocols || answer.ContentLength > maxBodyBytes || !s.drains.enter(host) {
+	if response.StatusCode == http.StatusSwitchingProtocols || response.ContentLength > maxBodyBytes || !s.drains.acquire(host) {
 		cancel()
-		body.Close() // closes the connection, too
+		body.Close() // closes the connection too
 		return
 	}
-	if !s.begin() {
-		s.drains.leave(host)
+	if !s.startWork() {
+		s.drains.release(host)
 		cancel()
 		body.Close()
 		return
 	}
 	go func() {
 		defer s.work.Done()
-		defer s.drains.leave(host)
+		defer s.drains.release(host)
 		defer cancel()
 		defer body.Close()
 		_, _ = io.CopyN(io.Discard, body, maxBodyBytes+1) // an error costs the connection only

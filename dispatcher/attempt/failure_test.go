@@ -25,7 +25,7 @@ func TestStatuses(t *testing.T) {
 		300: {Redirect, "answered 300"}, 304: {Redirect, "not followed"}, 307: {Redirect, "answered 307; redirects are not followed"},
 		400: {ClientError, "answered 400 Bad Request"}, 410: {ClientError, "410 Gone"}, 429: {ClientError, "429"},
 		500: {ServerError, "answered 500 Internal Server Error"}, 503: {ServerError, "503"}, 599: {ServerError, "answered 599"},
-		600: {Other, "no final"}, 999: {Other, "answered 999"},
+		600: {Other, "not a final"}, 999: {Other, "answered 999"},
 	} {
 		recv.SetAnswer(harness.Always(harness.Answer{Status: status}))
 		got := send(t, s, to(recv.URL(), ""))
@@ -45,8 +45,8 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// raw serves one TCP connection at a time by f and returns the address.
-func raw(t *testing.T, f func(net.Conn)) string {
+// serveTCP serves one TCP connection at a time with f and returns the address.
+func serveTCP(t *testing.T, f func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,8 +68,8 @@ func raw(t *testing.T, f func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// answer reads a request and writes text.
-func answer(text string) func(net.Conn) {
+// respond reads a request and writes text.
+func respond(text string) func(net.Conn) {
 	return func(c net.Conn) {
 		buffer := make([]byte, 4096)
 		for total := ""; !strings.Contains(total, "😀"); {
@@ -83,22 +83,22 @@ func answer(text string) func(net.Conn) {
 	}
 }
 
-func TestAnswersThatAreNoHTTP(t *testing.T) {
+func TestInvalidResponses(t *testing.T) {
 	for name, c := range map[string]struct{ answer, class, words string }{
-		"garbage":            {"TOKEN garbage\r\n\r\n", Other, "no proper HTTP"},
-		"half a status line": {"HTTP/1.1", Other, "no proper HTTP"},
+		"garbage":            {"TOKEN garbage\r\n\r\n", Other, "not valid HTTP"},
+		"half a status line": {"HTTP/1.1", Other, "not valid HTTP"},
 		"nothing":            {"", Connection, "closed before"},
 		"early hints first":  {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Acknowledged, ""},
 		"early hints only":   {"HTTP/1.1 103 Early Hints\r\n\r\n", Connection, "closed before"},
 		"another protocol":   {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", Other, "answered 101"},
 		"endless header":     {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", maxHeaderBytes+4096) + "\r\n\r\n", Other, "header of the answer is larger"},
-		"contradicting":      {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Other, "no proper HTTP"},
+		"contradicting":      {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Other, "not valid HTTP"},
 		"compressed":         {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", Acknowledged, ""},
 		"HTTP/1.0":           {"HTTP/1.0 202 Accepted\r\n\r\nbody", Acknowledged, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSender(t, nil)
-			got := send(t, s, to("http://"+raw(t, answer(c.answer)), ""))
+			got := send(t, s, to("http://"+serveTCP(t, respond(c.answer)), ""))
 			if got.Class != c.class || !strings.Contains(got.Error, c.words) || got.ConnectFailed {
 				t.Errorf("%+v", got)
 			}
@@ -108,8 +108,9 @@ func TestAnswersThatAreNoHTTP(t *testing.T) {
 
 func TestTimeouts(t *testing.T) {
 	hanging := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Hang: true})})
-	silent := raw(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }) // accepts, and never speaks TLS
-	never := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	// silent accepts connections and sends nothing.
+	silent := serveTCP(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	for name, c := range map[string]struct {
 		url     string
 		change  func(*Options)
@@ -117,12 +118,12 @@ func TestTimeouts(t *testing.T) {
 		words   string
 	}{
 		"no answer":    {hanging.URL(), func(*Options) {}, false, "no answer within 1 s"},
-		"no handshake": {"https://" + silent, func(*Options) {}, true, "no end of the TLS handshake within 1 s"},
+		"no handshake": {"https://" + silent, func(*Options) {}, true, "TLS handshake not finished within 1 s"},
 		"no connection": {"https://127.0.0.1", func(o *Options) {
-			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, never(ctx) }
+			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, hang(ctx) }
 		}, true, "no connection within 1 s"},
 		"no name": {"https://example.com", func(o *Options) {
-			o.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) { return nil, never(ctx) }
+			o.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) { return nil, hang(ctx) }
 		}, true, "did not resolve within 1 s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,8 +140,8 @@ func TestTimeouts(t *testing.T) {
 func TestConnectionFailures(t *testing.T) {
 	closed := "127.0.0.1:" + strconv.Itoa(harness.FreePort(t))
 	plain := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
-	hangsUp := raw(t, func(c net.Conn) {})
-	chatty := raw(t, func(c net.Conn) {
+	hangsUp := serveTCP(t, func(c net.Conn) {})
+	chatty := serveTCP(t, func(c net.Conn) {
 		_, _ = io.WriteString(c, "220 mail.example.com ESMTP TOKEN\r\n")
 		_, _ = io.CopyN(io.Discard, c, 1)
 	})
@@ -214,9 +215,9 @@ func TestTLSSettings(t *testing.T) {
 	}{
 		"1.3":                   {&tls.Config{MinVersion: tls.VersionTLS13}, Acknowledged, ""},
 		"1.2":                   {&tls.Config{MaxVersion: tls.VersionTLS12}, Acknowledged, ""},
-		"1.1":                   {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, TLS, "no TLS as new as 1.2"},
-		"wants a certificate":   {&tls.Config{ClientAuth: tls.RequireAnyClientCert}, TLS, "the endpoint broke TLS off: certificate required"},
-		"1.2, wants one, too":   {&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, TLS, "the endpoint broke TLS off"},
+		"1.1":                   {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, TLS, "does not support TLS 1.2 or newer"},
+		"wants a certificate":   {&tls.Config{ClientAuth: tls.RequireAnyClientCert}, TLS, "the endpoint ended TLS with an alert: certificate required"},
+		"1.2, wants one, too":   {&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, TLS, "the endpoint ended TLS with an alert"},
 		"offers HTTP/2 as well": {&tls.Config{NextProtos: []string{"h2", "http/1.1"}}, Acknowledged, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,95 +12,101 @@ import (
 	"time"
 )
 
-// flight is one attempt under way. The transport's goroutines share it: connections are made, and requests written, beside Send, and
-// may go on after Send returned.
-type flight struct {
+// attemptState is the state of one attempt in flight. Goroutines of the transport share it: they
+// make connections and write requests in parallel with Send, and may continue after Send has
+// returned.
+type attemptState struct {
 	deadline time.Time
 	stage    atomic.Int32 // of the last connection begun for this attempt
-	sent     atomic.Bool  // a connection was there, and the request is written to it
+	sent     atomic.Bool  // there was a connection, and the request is being written to it
 
 	mu    sync.Mutex
 	trace *Trace // nil unless asked for; guarded by mu until Send takes it
 }
 
-type flightKey struct{}
+type attemptStateKey struct{}
 
-// enter notes that making a connection has come to st.
-func (f *flight) enter(st stage) time.Time {
-	f.stage.Store(int32(st))
+// enterStage records the stage of making a connection. It returns the current time.
+func (a *attemptState) enterStage(st stage) time.Time {
+	a.stage.Store(int32(st))
 	return time.Now()
 }
 
-// note fills the trace, where one is asked for and not taken yet.
-func (f *flight) note(fill func(*Trace)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.trace != nil {
-		fill(f.trace)
+// updateTrace fills in the trace, where one was asked for and Send has not taken it yet.
+func (a *attemptState) updateTrace(fill func(*Trace)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trace != nil {
+		fill(a.trace)
 	}
 }
 
-// take ends the trace.
-func (f *flight) take() *Trace {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	t := f.trace
-	f.trace = nil
+// takeTrace returns the trace and ends tracing.
+func (a *attemptState) takeTrace() *Trace {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.trace
+	a.trace = nil
 	if t != nil && t.Reused {
-		t.DNS, t.Connect, t.TLS = 0, 0, 0 // of a connection that was not needed after all
+		t.DNS, t.Connect, t.TLS = 0, 0, 0 // of a connection that was not needed in the end
 	}
 	return t
 }
 
-// Send makes one attempt and returns as soon as the status has arrived. It returns within the timeout, or soon after ctx ends.
+// Send makes one attempt and returns as soon as the status has come. It returns within the timeout,
+// or soon after ctx ends.
 func (s *Sender) Send(ctx context.Context, r Request) Result {
 	began := time.Now()
 	if ctx.Err() != nil {
-		return Result{Class: Other, Error: givenUp, Cancelled: true}
+		return Result{Class: Other, Error: cancelledText, Cancelled: true}
 	}
-	t := s.judge(r.Webhook)
+	t := s.resolveTarget(r.Webhook)
 	if t.err != nil {
 		return Result{Class: Blocked, Error: t.err.Error(), Blocked: true}
 	}
-	f := &flight{deadline: began.Add(s.o.Timeout)}
-	// The attempt's own context outlives Send, for the body of the answer; the caller's ends it only until then.
-	own, cancel := context.WithDeadlineCause(context.WithValue(s.base, flightKey{}, f), f.deadline, errTimeout)
+	a := &attemptState{deadline: began.Add(s.options.Timeout)}
+	// The attempt's own context outlives Send, since the body of the response is read after it. The
+	// caller's context ends it only until Send returns.
+	own, cancel := context.WithDeadlineCause(context.WithValue(s.base, attemptStateKey{}, a), a.deadline, errTimeout)
 	unlink := context.AfterFunc(ctx, cancel)
-	hooks := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.sent.Store(true) }}
+	hooks := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { a.sent.Store(true) }}
 	if r.Trace {
-		f.trace = new(Trace)
-		f.follow(hooks)
+		a.trace = new(Trace)
+		a.traceTransport(hooks)
 	}
-	req := s.request(httptrace.WithClientTrace(own, hooks), r, t, f) //nolint:contextcheck // the attempt's own context, as said above
-	f.note(func(t *Trace) { t.Sent = req.Header.Clone() })
-	transport := s.kept
+	//nolint:contextcheck // the attempt's own context, see above
+	req := s.request(httptrace.WithClientTrace(own, hooks), r, t, a)
+	a.updateTrace(func(t *Trace) { t.Sent = req.Header.Clone() })
+	transport := s.pooled
 	if r.NoReuse {
-		transport = s.fresh
+		transport = s.noReuse
 	}
-	answer, err := transport.RoundTrip(req)
+	response, err := transport.RoundTrip(req)
 	result := Result{Duration: time.Since(began)}
 	unlink()
 	if cause := context.Cause(own); err == nil && cause != nil {
-		// At the end of its time the transport hangs up, and a receiver whose handler then returns answers an implicit 200 to nobody. Where
-		// that races with the hanging up it is no acknowledgement.
-		_ = answer.Body.Close()
+		// When the time is over, the transport closes the connection, and a receiver whose handler
+		// returns then sends an implicit 200 to nobody. Where the two race, that 200 is not an
+		// acknowledgement.
+		_ = response.Body.Close()
 		err = cause
 	}
 	if err != nil {
-		s.explain(&result, t.url.Hostname(), f, err, context.Cause(own)) //nolint:contextcheck // as above
+		//nolint:contextcheck // the attempt's own context, see above
+		s.classify(&result, t.url.Hostname(), a, err, context.Cause(own))
 		cancel()
 	} else {
-		f.note(func(t *Trace) { t.Received = answer.Header.Clone() })
-		judgeStatus(&result, answer.StatusCode)
-		s.drain(t.url.Host, answer, cancel)
+		a.updateTrace(func(t *Trace) { t.Received = response.Header.Clone() })
+		classifyStatus(&result, response.StatusCode)
+		s.drain(t.url.Host, response, cancel)
 	}
-	result.Trace = f.take()
+	result.Trace = a.takeTrace()
 	return result
 }
 
 // request builds the request of specification.md, section 6.
-func (s *Sender) request(ctx context.Context, r Request, t *target, f *flight) *http.Request {
-	timestamp := strconv.FormatInt(s.o.Now().Unix(), 10)
+func (s *Sender) request(ctx context.Context, r Request, t *target, a *attemptState) *http.Request {
+	timestamp := strconv.FormatInt(s.options.Now().Unix(), 10)
 	values := [...]string{"application/json", s.userAgent, r.Event, r.ID, timestamp, "", ""}
 	header := http.Header{
 		"Content-Type":      values[0:1:1],
@@ -117,40 +123,42 @@ func (s *Sender) request(ctx context.Context, r Request, t *target, f *flight) *
 		header["X-Webhook-Signature"] = values[5:6:6]
 		header["Webhook-Signature"] = values[6:7:7]
 	}
-	// The transport knows this kind of body for one in memory, and writes it together with the header.
+	// The transport recognizes this kind of body as one in memory, and writes it together with the
+	// header.
 	content := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(r.Body)) }
 	req := new(http.Request).WithContext(ctx)
 	req.Method, req.URL, req.Host = http.MethodPost, t.url, t.url.Host
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
 	req.Header, req.Body, req.ContentLength = header, content(), int64(len(r.Body))
-	// Where a kept connection turns out dead before anything was written to it, the transport takes another one: no attempt was made.
-	// It repeats nothing that was written: a POST is not replayable as long as it has no Idempotency-Key.
+	// Where a pooled connection turns out dead before anything was written to it, the transport
+	// takes another one: no attempt was made. It repeats nothing that was written: without an
+	// Idempotency-Key, a POST is not replayable.
 	req.GetBody = func() (io.ReadCloser, error) {
-		f.sent.Store(false)
+		a.sent.Store(false)
 		return content(), nil
 	}
 	return req
 }
 
-// follow fills the trace with what only the transport knows.
-func (f *flight) follow(hooks *httptrace.ClientTrace) {
-	var wrote time.Time // guarded by f.mu, in note
+// traceTransport fills in the parts of the trace that only the transport knows.
+func (a *attemptState) traceTransport(hooks *httptrace.ClientTrace) {
+	var wrote time.Time // guarded by a.mu, in updateTrace
 	hooks.GotConn = func(i httptrace.GotConnInfo) {
-		f.sent.Store(true)
-		f.note(func(t *Trace) { t.Reused, t.Address = i.Reused, i.Conn.RemoteAddr().String() })
+		a.sent.Store(true)
+		a.updateTrace(func(t *Trace) { t.Reused, t.Address = i.Reused, i.Conn.RemoteAddr().String() })
 	}
-	hooks.WroteRequest = func(httptrace.WroteRequestInfo) { f.note(func(*Trace) { wrote = time.Now() }) }
+	hooks.WroteRequest = func(httptrace.WroteRequestInfo) { a.updateTrace(func(*Trace) { wrote = time.Now() }) }
 	hooks.GotFirstResponseByte = func() {
-		f.note(func(t *Trace) {
-			if !wrote.IsZero() { // else the endpoint answered before it had read all
+		a.updateTrace(func(t *Trace) {
+			if !wrote.IsZero() { // otherwise the endpoint responded before it had read all
 				t.Wait = time.Since(wrote)
 			}
 		})
 	}
 }
 
-// judgeStatus says what a status means (specification.md, section 6).
-func judgeStatus(r *Result, status int) {
+// classifyStatus sets what a status means (specification.md, section 6).
+func classifyStatus(r *Result, status int) {
 	r.Status = status
 	text := strconv.Itoa(status)
 	switch status {
@@ -171,6 +179,6 @@ func judgeStatus(r *Result, status int) {
 	case 5:
 		r.Class, r.Error = ServerError, "answered "+text
 	default:
-		r.Class, r.Error = Other, "answered "+text+", which is no final HTTP status"
+		r.Class, r.Error = Other, "answered "+text+", which is not a final HTTP status"
 	}
 }

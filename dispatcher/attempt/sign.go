@@ -11,7 +11,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
-// standardKey is the key of Webhook-Signature: the decoded bytes of a whsec_ secret, the UTF-8 bytes of any other.
+// standardKey returns the key of Webhook-Signature: the decoded bytes of a whsec_ secret, the UTF-8
+// bytes of any other.
 func standardKey(secret string) []byte {
 	if encoded, found := strings.CutPrefix(secret, config.StandardSecretPrefix); found {
 		if key, err := base64.StdEncoding.DecodeString(encoded); err == nil && len(key) > 0 {
@@ -21,7 +22,8 @@ func standardKey(secret string) []byte {
 	return []byte(secret)
 }
 
-// signer computes both signatures under one secret. It is for one goroutine at a time; the keyed hashes are what is worth keeping.
+// signer computes both signatures under one secret, for one goroutine at a time. It is pooled for
+// its keyed hashes.
 type signer struct {
 	body     hash.Hash // keyed for X-Webhook-Signature
 	standard hash.Hash // keyed for Webhook-Signature
@@ -32,7 +34,8 @@ func newSigner(secret string) *signer {
 	return &signer{body: hmac.New(sha256.New, []byte(secret)), standard: hmac.New(sha256.New, standardKey(secret)), buffer: make([]byte, 0, 256)}
 }
 
-// signBody is the value of X-Webhook-Signature: what the verification function of the customers' documentation computes.
+// signBody returns the value of X-Webhook-Signature, which the verification function of the
+// customers' documentation computes.
 func (s *signer) signBody(body []byte) string {
 	s.body.Reset()
 	s.body.Write(body)
@@ -40,7 +43,8 @@ func (s *signer) signBody(body []byte) string {
 	return hex.EncodeToString(s.buffer)
 }
 
-// signStandard is the value of Webhook-Signature, as https://www.standardwebhooks.com has it.
+// signStandard returns the value of Webhook-Signature, as specified by
+// https://www.standardwebhooks.com.
 func (s *signer) signStandard(id, timestamp string, body []byte) string {
 	s.standard.Reset()
 	s.buffer = append(append(append(append(s.buffer[:0], id...), '.'), timestamp...), '.')

@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// givenUp is said of an attempt that was cancelled.
-const givenUp = "given up before an answer came"
+// cancelledText describes an attempt that was cancelled.
+const cancelledText = "cancelled before an answer came"
 
-// explain says, for an attempt without an answer, what its class is and what happened in words. The errors themselves are never shown:
-// some hold what the endpoint sent, others the URL.
-func (s *Sender) explain(r *Result, host string, f *flight, err, cause error) {
+// classify sets the class and the description of an attempt without a response. It never shows the
+// error itself: some errors have bytes of the endpoint in them, others the URL.
+func (s *Sender) classify(r *Result, host string, a *attemptState, err, cause error) {
 	var blocked *blockedError
 	var dns *net.DNSError
-	at := stageNone // made no connection, at this stage
+	at := stageNone // the stage at which no connection was made
 	if dial, ok := errors.AsType[*dialError](err); ok {
 		at = dial.stage
-	} else if !f.sent.Load() {
-		at = stage(f.stage.Load())
+	} else if !a.sent.Load() {
+		at = stage(a.stage.Load())
 	}
 	r.ConnectFailed = at != stageNone
 	switch {
@@ -32,29 +32,30 @@ func (s *Sender) explain(r *Result, host string, f *flight, err, cause error) {
 		r.Class, r.Error = Blocked, blocked.Error()
 		r.Blocked, r.ConnectFailed = true, false
 	case cause != nil && !errors.Is(cause, errTimeout):
-		r.Class, r.Error = Other, givenUp
+		r.Class, r.Error = Other, cancelledText
 		r.Cancelled, r.ConnectFailed = true, false
-	case cause != nil || !time.Now().Before(f.deadline): // the connection's own deadline is the same and may strike first
-		r.Class, r.Error = Timeout, s.timedOut(at)
+	case cause != nil || !time.Now().Before(a.deadline):
+		// The connection's own deadline is the same, and may strike before the context's.
+		r.Class, r.Error = Timeout, s.describeTimeout(at)
 	case errors.As(err, &dns):
 		r.Class, r.Error = DNS, "the name server could not resolve "+host
 		if dns.IsNotFound {
 			r.Error = "the name " + host + " does not resolve"
 		}
 	case at == stageHandshake || isAlert(err):
-		r.Class, r.Error = TLS, s.explainTLS(host, err)
+		r.Class, r.Error = TLS, s.describeTLS(host, err)
 	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 		r.Class, r.Error = Other, "this machine has no free file descriptors"
 		r.ConnectFailed = false
 	default:
-		r.Class, r.Error = explainConnection(at, err)
+		r.Class, r.Error = classifyConnection(at, err)
 	}
 }
 
-func (s *Sender) timedOut(at stage) string {
-	within := " within " + strings.TrimSuffix(s.o.Timeout.String(), "m0s")
-	if s.o.Timeout%time.Second == 0 {
-		within = fmt.Sprintf(" within %d s", int(s.o.Timeout/time.Second))
+func (s *Sender) describeTimeout(at stage) string {
+	within := " within " + strings.TrimSuffix(s.options.Timeout.String(), "m0s")
+	if s.options.Timeout%time.Second == 0 {
+		within = fmt.Sprintf(" within %d s", int(s.options.Timeout/time.Second))
 	}
 	switch at {
 	case stageResolve:
@@ -62,19 +63,19 @@ func (s *Sender) timedOut(at stage) string {
 	case stageConnect:
 		return "no connection" + within
 	case stageHandshake:
-		return "no end of the TLS handshake" + within
+		return "TLS handshake not finished" + within
 	default:
 		return "no answer" + within
 	}
 }
 
-// isAlert says whether the error is a TLS alert; some arrive only after the handshake.
+// isAlert says whether the error is a TLS alert. Some alerts arrive only after the handshake.
 func isAlert(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error")
 }
 
-func (s *Sender) explainTLS(host string, err error) string {
+func (s *Sender) describeTLS(host string, err error) string {
 	var invalid x509.CertificateInvalidError
 	var wrongHost x509.HostnameError
 	var authority x509.UnknownAuthorityError
@@ -82,7 +83,7 @@ func (s *Sender) explainTLS(host string, err error) string {
 	var op *net.OpError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return s.outOfDate(invalid.Cert)
+		return s.describeExpiry(invalid.Cert)
 	case errors.As(err, &wrongHost):
 		return "the certificate is for another host than " + host
 	case errors.As(err, &authority):
@@ -93,10 +94,10 @@ func (s *Sender) explainTLS(host string, err error) string {
 		return "answered in plain HTTP on a port where TLS was expected"
 	case errors.As(err, &record):
 		return "the port does not speak TLS"
-	case strings.Contains(err.Error(), "protocol version"): // an alert, or the version the endpoint chose
-		return "the endpoint speaks no TLS as new as 1.2"
-	case errors.As(err, &op) && op.Op == "remote error":
-		return "the endpoint broke TLS off: " + strings.TrimPrefix(op.Err.Error(), "tls: ") // one of a fixed list of alerts
+	case strings.Contains(err.Error(), "protocol version"): // an alert, or the endpoint's choice
+		return "the endpoint does not support TLS 1.2 or newer"
+	case errors.As(err, &op) && op.Op == "remote error": // one of a fixed list of alerts
+		return "the endpoint ended TLS with an alert: " + strings.TrimPrefix(op.Err.Error(), "tls: ")
 	case isClosed(err):
 		return "the connection was closed during the TLS handshake"
 	default:
@@ -104,9 +105,9 @@ func (s *Sender) explainTLS(host string, err error) string {
 	}
 }
 
-// outOfDate says since when, or until when, a certificate is not valid.
-func (s *Sender) outOfDate(c *x509.Certificate) string {
-	now := s.o.Now()
+// describeExpiry says since when, or until when, a certificate is not valid.
+func (s *Sender) describeExpiry(c *x509.Certificate) string {
+	now := s.options.Now()
 	if c == nil {
 		return "the certificate has expired"
 	}
@@ -130,7 +131,7 @@ func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-func explainConnection(at stage, err error) (class, words string) {
+func classifyConnection(at stage, err error) (class, words string) {
 	var op *net.OpError
 	text := err.Error()
 	switch {
@@ -139,7 +140,7 @@ func explainConnection(at stage, err error) (class, words string) {
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return Connection, "no route to the host"
 	case errors.Is(err, syscall.ETIMEDOUT) && at != stageNone:
-		return Timeout, "no connection within the time of this machine's network"
+		return Timeout, "no connection within the timeout of this machine's network"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return Connection, "the connection was reset before an answer came"
 	case isClosed(err), strings.Contains(text, "server closed idle connection"):
@@ -149,6 +150,6 @@ func explainConnection(at stage, err error) (class, words string) {
 	case at != stageNone, errors.As(err, &op):
 		return Connection, "the connection failed"
 	default:
-		return Other, "the answer is no proper HTTP"
+		return Other, "the answer is not valid HTTP"
 	}
 }
