@@ -1,33 +1,35 @@
 package payload
 
-// The table below is the customers' documentation: what it does not show does not leave. The words that describe a member:
+// The table below is the customers' documentation: a member that it does not have does not leave.
+// The words that describe a member:
 //
-//	scalar       a string, number, boolean or null; an object or array in its place makes the payload invalid
-//	whole        leaves as published, whatever stands in it
-//	wholeObject  leaves as published; anything but an object or null makes the payload invalid
-//	members      an object of which these members leave
-//	list         an array of such objects
-//	never        does not leave, and no option can let it: internal notes and the people behind a transcript
+//	scalar     a string, number, boolean or null; with an object or array instead, the payload is invalid
+//	raw        leaves as published, whatever its value
+//	rawObject  leaves as published; with anything but an object or null, the payload is invalid
+//	members    an object of which these members leave
+//	list       an array of such objects
+//	private    does not leave, and no option can let it leave: internal notes, and the people behind a
+//	           transcript
 //
-// null counts as absent everywhere but as an element of a list.
+// null counts as absent everywhere except as an element of a list.
 var documented = map[string]members{
 	InterviewResults: {
 		"event":                    scalar,
-		"application_remote_id":    whole,
-		"candidate_name":           whole,
-		"candidate_phone":          whole,
-		"candidate_email":          whole,
-		"call_id":                  whole,
-		"job_name":                 whole,
-		"call_duration":            whole,
-		"tenzo_interview_url":      whole,
-		"question_completion_rate": whole,
-		"overall_grade":            whole,
-		"call_summary":             whole,
-		"question_results":         whole,
-		"call_transcript":          whole,
-		"sms_transcript":           whole,
-		"recording_url":            whole,
+		"application_remote_id":    raw,
+		"candidate_name":           raw,
+		"candidate_phone":          raw,
+		"candidate_email":          raw,
+		"call_id":                  raw,
+		"job_name":                 raw,
+		"call_duration":            raw,
+		"tenzo_interview_url":      raw,
+		"question_completion_rate": raw,
+		"overall_grade":            raw,
+		"call_summary":             raw,
+		"question_results":         raw,
+		"call_transcript":          raw,
+		"sms_transcript":           raw,
+		"recording_url":            raw,
 	},
 	NoteFinalized: {
 		"event":     scalar,
@@ -48,7 +50,7 @@ var documented = map[string]members{
 		"jobId":       scalar,
 		"remoteJobId": scalar,
 		"notes": members{
-			"annotations": never,
+			"annotations": private,
 			"sections": list{
 				"key":   scalar,
 				"title": scalar,
@@ -58,7 +60,7 @@ var documented = map[string]members{
 					"answered":    scalar,
 					"response":    scalar,
 					"suggested":   scalar,
-					"annotations": never,
+					"annotations": private,
 				},
 			},
 		},
@@ -68,12 +70,12 @@ var documented = map[string]members{
 			"end_ts":   scalar,
 			"content":  scalar,
 			"role":     scalar,
-			"email":    never,
-			"id":       never,
+			"email":    private,
+			"id":       private,
 		},
 		"summary":                scalar,
-		"extractedJobData":       wholeObject,
-		"extractedCandidateData": wholeObject,
+		"extractedJobData":       rawObject,
+		"extractedCandidateData": rawObject,
 	},
 }
 
@@ -83,22 +85,22 @@ const (
 	NoteFinalized    = "note.finalized"
 )
 
-// shape is what the documentation says of a member.
+// shape is the documented shape of a member.
 type shape interface{ isShape() }
 
 type (
-	word    uint8
+	leaf    uint8
 	members map[string]shape
 	list    map[string]shape
 )
 
-func (word) isShape()    {}
+func (leaf) isShape()    {}
 func (members) isShape() {}
 func (list) isShape()    {}
 
 const (
-	scalar word = iota
-	whole
-	wholeObject
-	never
+	scalar leaf = iota
+	raw
+	rawObject
+	private
 )

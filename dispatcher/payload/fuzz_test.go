@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzProject feeds documents to the projection: no panic, JSON out, stable when projected again, nothing in it that is not documented,
-// as another parser reads it, and all that is.
+// FuzzProject projects documents: no panic, valid JSON, the same when projected again, and, as
+// another parser reads it, exactly what is documented.
 func FuzzProject(f *testing.F) {
 	for _, name := range []string{"interview.results.json", "note.intake.json", "internal.interview.results.json", "internal.note.intake.json", "internal.note.interview.json"} {
 		f.Add(read(f, name), strings.Contains(name, "note"))
@@ -41,7 +41,7 @@ func FuzzProject(f *testing.F) {
 		}
 		var v map[string]any
 		d := json.NewDecoder(bytes.NewReader(out))
-		d.UseNumber() // 1e400 fits no float64
+		d.UseNumber() // 1e400 does not fit a float64
 		if err := d.Decode(&v); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func FuzzProject(f *testing.F) {
 	})
 }
 
-// onlyDocumented fails where v has a member that the documentation does not.
+// onlyDocumented fails where v has an undocumented member.
 func onlyDocumented(t *testing.T, s shape, v any, path string) {
 	object := func(of map[string]shape, v any) {
 		fields, isObject := v.(map[string]any)
@@ -63,7 +63,7 @@ func onlyDocumented(t *testing.T, s shape, v any, path string) {
 		}
 		for name, value := range fields {
 			member := of[name]
-			if member == nil || member == never {
+			if member == nil || member == private {
 				t.Fatalf("%s.%s leaves", path, name)
 			}
 			onlyDocumented(t, member, value, path+"."+name)
@@ -80,14 +80,14 @@ func onlyDocumented(t *testing.T, s shape, v any, path string) {
 		for _, e := range elements {
 			object(s, e)
 		}
-	case word:
+	case leaf:
 		switch v.(type) {
 		case map[string]any:
 			if s == scalar {
 				t.Fatalf("%s is an object", path)
 			}
 		case []any:
-			if s != whole {
+			if s != raw {
 				t.Fatalf("%s is an array", path)
 			}
 		}

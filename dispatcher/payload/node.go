@@ -7,79 +7,83 @@ import (
 	"strings"
 )
 
-// node is a member of the table, with what the operator lets pass, ready for the walk.
+// node is a member of the table, with what the operator lets pass, prepared for the walk.
 type node struct {
-	path    string // for people: "meeting.attendees[].email"
+	path    string // for messages: "meeting.attendees[].email"
 	kind    kind
-	duty    duty
+	rule    rule
 	open    bool // an object of which undocumented members leave too
 	members map[string]*node
 }
 
-// kind says which values leave, and how.
+// kind says which values of a member leave, and how.
 type kind uint8
 
 const (
 	kindDropped kind = iota // nothing leaves
 	kindScalar
-	kindWhole
-	kindWholeObject
+	kindRaw
+	kindRawObject
 	kindObject
 	kindList
-	kindThrough // undocumented, on the way to a passed member: an object or array of objects is walked, anything else is dropped
+	// An undocumented member on the path to a passed one: an object or array of objects is walked,
+	// any other value is dropped.
+	kindTraverse
 )
 
-// duty is what the projection has to do at a member beyond letting it leave.
-type duty uint8
+// rule is what the projection does at a member beyond letting it leave.
+type rule uint8
 
 const (
-	noDuty duty = iota
-	dutyEvent
-	dutyOrg   // judged: names the organization
-	dutyOrgID // judged, and set where absent
-	dutyRequired
-	dutyTimestamp
-	dutyMeeting
-	dutyMeetingType
-	dutyAttendees
-	dutyAttendeeEmail
-	dutyTranscript
-	dutyCandidateID
-	dutyJobID
-	dutyRemoteJobID
-	dutyJobData
-	dutyCandidateData
-	dutyEntryEmail // of a transcript entry; these three make up an absent attendee list
-	dutyEntryName
-	dutyEntryRole
+	noRule rule = iota
+	ruleEvent
+	ruleOrg   // must be the organization where it is a string
+	ruleOrgID // must be the organization; set where absent
+	ruleRequired
+	ruleTimestamp
+	ruleMeeting
+	ruleMeetingType
+	ruleAttendees
+	ruleAttendeeEmail
+	ruleTranscript
+	ruleCandidateID
+	ruleJobID
+	ruleRemoteJobID
+	ruleJobData
+	ruleCandidateData
+	ruleEntryEmail // of a transcript entry: these three make the attendees where absent
+	ruleEntryName
+	ruleEntryRole
 )
 
-// duties by event and path. A member named here that the table does not have is read, and does not leave.
-var duties = map[string]map[string]duty{
-	InterviewResults: {"event": dutyEvent, "call_id": dutyRequired, "orgId": dutyOrg, "org_id": dutyOrg},
+// rules are the rules by event and path. A member that is here but not in the table is read, and
+// does not leave.
+var rules = map[string]map[string]rule{
+	InterviewResults: {"event": ruleEvent, "call_id": ruleRequired, "orgId": ruleOrg, "org_id": ruleOrg},
 	NoteFinalized: {
-		"event": dutyEvent, "org_id": dutyOrg, "orgId": dutyOrgID, "noteId": dutyRequired, "timestamp": dutyTimestamp,
-		"meeting": dutyMeeting, "meeting.type": dutyMeetingType,
-		"meeting.attendees": dutyAttendees, "meeting.attendees.email": dutyAttendeeEmail,
-		"candidateId": dutyCandidateID, "jobId": dutyJobID, "remoteJobId": dutyRemoteJobID,
-		"extractedJobData": dutyJobData, "extractedCandidateData": dutyCandidateData,
-		"transcript": dutyTranscript, "transcript.email": dutyEntryEmail, "transcript.name": dutyEntryName, "transcript.role": dutyEntryRole,
+		"event": ruleEvent, "org_id": ruleOrg, "orgId": ruleOrgID, "noteId": ruleRequired, "timestamp": ruleTimestamp,
+		"meeting": ruleMeeting, "meeting.type": ruleMeetingType,
+		"meeting.attendees": ruleAttendees, "meeting.attendees.email": ruleAttendeeEmail,
+		"candidateId": ruleCandidateID, "jobId": ruleJobID, "remoteJobId": ruleRemoteJobID,
+		"extractedJobData": ruleJobData, "extractedCandidateData": ruleCandidateData,
+		"transcript": ruleTranscript, "transcript.email": ruleEntryEmail, "transcript.name": ruleEntryName, "transcript.role": ruleEntryRole,
 	},
 }
 
-// passedEvent is the tree of an event whose payload leaves as published.
+// passedEvent returns the tree of an event whose payload leaves as published.
 func passedEvent() *node {
 	return &node{kind: kindObject, open: true, members: map[string]*node{
-		"event":  {path: "event", kind: kindScalar, duty: dutyEvent},
-		"orgId":  {path: "orgId", kind: kindWhole, duty: dutyOrg},
-		"org_id": {path: "org_id", kind: kindWhole, duty: dutyOrg},
+		"event":  {path: "event", kind: kindScalar, rule: ruleEvent},
+		"orgId":  {path: "orgId", kind: kindRaw, rule: ruleOrg},
+		"org_id": {path: "org_id", kind: kindRaw, rule: ruleOrg},
 	}}
 }
 
-// documentedEvent is the tree of a documented event with the paths that the operator lets pass.
+// documentedEvent returns the tree of a documented event, with the paths that the operator lets
+// pass.
 func documentedEvent(event string, passed []string) (*node, error) {
-	root := build(documented[event], "")
-	for path, d := range duties[event] {
+	root := buildNode(documented[event], "")
+	for path, d := range rules[event] {
 		n := root
 		for name := range strings.SplitSeq(path, ".") {
 			child := n.members[name]
@@ -89,22 +93,22 @@ func documentedEvent(event string, passed []string) (*node, error) {
 			}
 			n = child
 		}
-		n.duty = d
+		n.rule = d
 	}
 	for _, path := range passed {
-		if err := pass(root, documented[event], path); err != nil {
+		if err := passMember(root, documented[event], path); err != nil {
 			return nil, fmt.Errorf("pass_members %s: %w", event, err)
 		}
 	}
 	return root, nil
 }
 
-func build(s shape, path string) *node {
+func buildNode(s shape, path string) *node {
 	n := &node{path: path}
 	var of map[string]shape
 	switch s := s.(type) {
-	case word:
-		n.kind = [...]kind{scalar: kindScalar, whole: kindWhole, wholeObject: kindWholeObject, never: kindDropped}[s]
+	case leaf:
+		n.kind = [...]kind{scalar: kindScalar, raw: kindRaw, rawObject: kindRawObject, private: kindDropped}[s]
 		return n
 	case members:
 		n.kind, of = kindObject, s
@@ -114,57 +118,57 @@ func build(s shape, path string) *node {
 	}
 	n.members = make(map[string]*node, len(of))
 	for name, member := range of {
-		n.members[name] = build(member, join(n.path, name))
+		n.members[name] = buildNode(member, joinPath(n.path, name))
 	}
 	return n
 }
 
-func join(path, name string) string {
+func joinPath(path, name string) string {
 	if path == "" {
 		return name
 	}
 	return path + "." + name
 }
 
-// pass lets the member at path leave whole.
-func pass(root *node, s shape, path string) error {
+// passMember lets the member at path leave as published.
+func passMember(root *node, s shape, path string) error {
 	names := strings.Split(path, ".")
 	n := root
 	for i, name := range names {
 		if name == "" {
-			return fmt.Errorf("%q is no path of member names with dots between them", path)
+			return fmt.Errorf("%q is not a path of member names with dots between them", path)
 		}
 		s = memberOf(s, name)
-		if s == never {
+		if s == private {
 			return fmt.Errorf("%q never leaves", path)
 		}
 		child := n.members[name]
 		if child == nil {
-			child = &node{path: join(n.path, name), kind: kindDropped}
+			child = &node{path: joinPath(n.path, name), kind: kindDropped}
 			n.members[name] = child
 		}
 		n = child
 		if i < len(names)-1 {
 			switch n.kind {
 			case kindScalar:
-				return fmt.Errorf("%q runs through a member that is no object", path)
-			case kindWhole, kindWholeObject:
-				return nil // it leaves whole already
+				return fmt.Errorf("%q runs through a member that is not an object", path)
+			case kindRaw, kindRawObject:
+				return nil // it leaves as published already
 			case kindDropped:
-				n.kind, n.members = kindThrough, map[string]*node{}
+				n.kind, n.members = kindTraverse, map[string]*node{}
 			}
 			continue
 		}
 		switch n.kind {
 		case kindObject, kindList:
-			return fmt.Errorf("%q is documented member by member: name the further members", path)
-		case kindWholeObject: // it leaves whole already, and what is promised of it still holds
+			return fmt.Errorf("%q is documented member by member: name the members to pass", path)
+		case kindRawObject: // it leaves as published already, and its check stays
 		case kindScalar:
-			if n.duty == noDuty {
-				n.kind = kindWhole
+			if n.rule == noRule {
+				n.kind = kindRaw
 			}
 		default:
-			n.kind, n.members = kindWhole, nil
+			n.kind, n.members = kindRaw, nil
 		}
 	}
 	return nil
@@ -180,20 +184,21 @@ func memberOf(s shape, name string) shape {
 	return nil
 }
 
-// eventName is what a passed event may be called: it becomes the value of a metric label.
+// eventName matches the names that a passed event may have: it becomes the value of a metric label.
 var eventName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 
-// UnknownLabel is the metric label of events that are neither documented nor passed, and so no event's name.
+// UnknownLabel is the metric label of events that are neither documented nor passed. No event may
+// have this name.
 const UnknownLabel = "unknown"
 
 func checkPassedEvent(name string, known map[string]*node) error {
 	switch {
 	case !eventName.MatchString(name) || name == UnknownLabel:
-		return fmt.Errorf("pass_event: %q cannot name an event: 1 to 128 of A-Z a-z 0-9 . _ : -, and not %q", name, UnknownLabel)
+		return fmt.Errorf("pass_event: invalid name %q: must be 1 to 128 of A-Z a-z 0-9 . _ : - and not %q", name, UnknownLabel)
 	case slices.Contains(Events(), name):
 		return fmt.Errorf("pass_event: %q is documented: only its documented members leave; see pass_members", name)
 	case known[name] != nil:
-		return fmt.Errorf("pass_event: %q stands twice", name)
+		return fmt.Errorf("pass_event: duplicate event %q", name)
 	}
 	return nil
 }

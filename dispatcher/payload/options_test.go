@@ -9,16 +9,16 @@ import (
 
 func TestPass(t *testing.T) {
 	pass := func(paths ...string) Options { return Options{PassMembers: map[string][]string{NoteFinalized: paths}} }
-	noPeople := `,"attendees":[]}`
+	noAttendees := `,"attendees":[]}`
 	for name, c := range map[string]struct {
 		o               Options
 		event, in, want string
 	}{
 		"a member of an object": {pass("meeting.location"), NoteFinalized, note("", `,"location":{"annotations":[1]},"room":1`), noteHead + `,"location":{"annotations":[1]},"attendees":[]}` + noteTail},
-		"a member at the top":   {pass("extra"), NoteFinalized, note(`,"ext\u0072a":[1, 2],"other":1`, ""), noteHead + noPeople + `,"ext\u0072a":[1, 2]` + noteTail},
-		"through an array":      {pass("transcript.sentiment"), NoteFinalized, note(`,"transcript":[{"id":1,"sentiment":1},{"sentiment":[{"email":1}]}]`, ""), noteHead + noPeople + `,"transcript":[{"sentiment":1},{"sentiment":[{"email":1}]}]` + noteTail},
+		"a member at the top":   {pass("extra"), NoteFinalized, note(`,"ext\u0072a":[1, 2],"other":1`, ""), noteHead + noAttendees + `,"ext\u0072a":[1, 2]` + noteTail},
+		"through an array":      {pass("transcript.sentiment"), NoteFinalized, note(`,"transcript":[{"id":1,"sentiment":1},{"sentiment":[{"email":1}]}]`, ""), noteHead + noAttendees + `,"transcript":[{"sentiment":1},{"sentiment":[{"email":1}]}]` + noteTail},
 		"the name of an entry, which also names the attendee": {pass("transcript.name"), NoteFinalized, note(`,"transcript":[{"email":"e","name":"N"}]`, ""), noteHead + `,"attendees":[{"email":"e","name":"N"}]},"transcript":[{"name":"N"}]` + noteTail},
-		"a documented scalar grows":                           {pass("summary"), NoteFinalized, note(`,"summary":{"a":1}`, ""), noteHead + noPeople + `,"summary":{"a":1}` + noteTail},
+		"a documented scalar grows":                           {pass("summary"), NoteFinalized, note(`,"summary":{"a":1}`, ""), noteHead + noAttendees + `,"summary":{"a":1}` + noteTail},
 		"through what is not documented": {
 			pass("meeting.room.name", "meeting.room.floor"), NoteFinalized,
 			note("", `,"room":{"name":"n","email":"e","floor":[1]}`),
@@ -27,10 +27,10 @@ func TestPass(t *testing.T) {
 		"through an array that is not documented": {
 			pass("rooms.name"), NoteFinalized,
 			note(`,"rooms":[{"name":"n","email":"e"},"email",[{"name":1}],null]`, ""),
-			noteHead + noPeople + `,"rooms":[{"name":"n"}]` + noteTail,
+			noteHead + noAttendees + `,"rooms":[{"name":"n"}]` + noteTail,
 		},
-		"a scalar where an object was expected": {pass("room.name"), NoteFinalized, note(`,"room":"email"`, ""), noteHead + noPeople + noteTail},
-		"a member and then a part of it":        {pass("room", "room.name"), NoteFinalized, note(`,"room":{"x":1}`, ""), noteHead + noPeople + `,"room":{"x":1}` + noteTail},
+		"a scalar where an object was expected": {pass("room.name"), NoteFinalized, note(`,"room":"email"`, ""), noteHead + noAttendees + noteTail},
+		"a member and then a part of it":        {pass("room", "room.name"), NoteFinalized, note(`,"room":{"x":1}`, ""), noteHead + noAttendees + `,"room":{"x":1}` + noteTail},
 		"of the other event":                    {Options{PassMembers: map[string][]string{InterviewResults: {"x.y"}}}, InterviewResults, `{"call_id":"c","x":{"y":1,"z":2}}`, `{"event":"interview.results","call_id":"c","x":{"y":1}}`},
 
 		"an event":                             {Options{PassEvents: []string{"candidate.hired"}}, "candidate.hired", `{"b":1e400, "a":{ "email":"x"},"event":"candidate.hired"}`, `{"b":1e400,"a":{ "email":"x"},"event":"candidate.hired"}`},
@@ -61,7 +61,7 @@ func TestOptionsRefused(t *testing.T) {
 		return Options{PassMembers: map[string][]string{event: {path}}}
 	}
 	for want, o := range map[string]Options{
-		"no documented event":               pass("candidate.hired", "x"),
+		"not a documented event":            pass("candidate.hired", "x"),
 		`"notes.annotations" never`:         pass(NoteFinalized, "notes.annotations"),
 		`"notes.annotations.text" never`:    pass(NoteFinalized, "notes.annotations.text"),
 		`"transcript.email" never`:          pass(NoteFinalized, "transcript.email"),
@@ -70,14 +70,14 @@ func TestOptionsRefused(t *testing.T) {
 		`"notes" is documented`:             pass(NoteFinalized, "notes"),
 		`"transcript" is documented`:        pass(NoteFinalized, "transcript"),
 		`"meeting.attendees" is documented`: pass(NoteFinalized, "meeting.attendees"),
-		`"" is no path`:                     pass(NoteFinalized, ""),
-		`"a..b" is no path`:                 pass(NoteFinalized, "a..b"),
+		`"" is not a path`:                  pass(NoteFinalized, ""),
+		`"a..b" is not a path`:              pass(NoteFinalized, "a..b"),
 		`"summary.x" runs through`:          pass(NoteFinalized, "summary.x"),
 		"is documented: only":               {PassEvents: []string{NoteFinalized}},
-		`"unknown" cannot name`:             {PassEvents: []string{"unknown"}},
-		`"" cannot name`:                    {PassEvents: []string{""}},
-		`"a b" cannot name`:                 {PassEvents: []string{"a b"}},
-		"stands twice":                      {PassEvents: []string{"a", "a"}},
+		`invalid name "unknown"`:            {PassEvents: []string{"unknown"}},
+		`invalid name ""`:                   {PassEvents: []string{""}},
+		`invalid name "a b"`:                {PassEvents: []string{"a b"}},
+		`duplicate event "a"`:               {PassEvents: []string{"a", "a"}},
 		"must not be negative":              {MaxPayload: -1},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {

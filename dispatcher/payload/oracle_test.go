@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// naive projects a document by decoding it all, as the specification reads: the fuzz test compares what it says with the projection.
+// naive projects a document by decoding it all, as the specification reads. The fuzz test compares
+// its result with that of the projection.
 func naive(t *testing.T, s Source) map[string]any {
 	t.Helper()
 	v := decode(t, string(s.Payload))
@@ -35,12 +36,12 @@ func naive(t *testing.T, s Source) map[string]any {
 	if list, isList := meeting["attendees"].([]any); isList {
 		meeting["attendees"] = unique(list)
 	} else {
-		meeting["attendees"] = speakers(v["transcript"])
+		meeting["attendees"] = speakersOf(v["transcript"])
 	}
 	return out
 }
 
-// filter keeps what is documented.
+// filter returns the documented members.
 func filter(s shape, v any) any {
 	object := func(of map[string]shape, v any) any {
 		fields, isObject := v.(map[string]any)
@@ -49,7 +50,7 @@ func filter(s shape, v any) any {
 		}
 		out := map[string]any{}
 		for name, value := range fields {
-			if member := of[name]; member != nil && member != never {
+			if member := of[name]; member != nil && member != private {
 				out[name] = filter(member, value)
 			}
 		}
@@ -92,7 +93,7 @@ func unique(attendees []any) []any {
 	return out
 }
 
-func speakers(transcript any) []any {
+func speakersOf(transcript any) []any {
 	entries, _ := transcript.([]any)
 	out := []any{}
 	seen := map[string]map[string]any{}
@@ -118,11 +119,11 @@ func speakers(transcript any) []any {
 	return out
 }
 
-// sameAs fails where the public payload says something else than naive does.
+// sameAs fails where the public payload differs from the result of naive.
 func sameAs(t *testing.T, want map[string]any, got string) {
 	t.Helper()
 	if strings.Contains(strings.ToLower(got), `\ud`) {
-		return // a lone surrogate is itself here, and a replacement character for naive
+		return // naive reads a lone surrogate as a replacement character
 	}
 	w, err := json.Marshal(want)
 	if err != nil {

@@ -19,7 +19,7 @@ type Projector struct {
 	roots      map[string]*node // by event
 }
 
-// New returns a projector, or an error that names the option at fault.
+// New returns a Projector, or an error that names the invalid option.
 func New(o Options) (*Projector, error) {
 	p := &Projector{maxPayload: o.MaxPayload, events: Events(), roots: map[string]*node{}}
 	if p.maxPayload == 0 {
@@ -30,7 +30,7 @@ func New(o Options) (*Projector, error) {
 	}
 	for event := range maps.Keys(o.PassMembers) {
 		if documented[event] == nil {
-			return nil, fmt.Errorf("pass_members: %q is no documented event: there are %v", event, Events())
+			return nil, fmt.Errorf("pass_members: %q is not a documented event: there are %v", event, Events())
 		}
 	}
 	for event := range documented {
@@ -50,13 +50,15 @@ func New(o Options) (*Projector, error) {
 	return p, nil
 }
 
-// Events returns the events this projector knows, the documented ones first: the values of the metric label `event`, beside "unknown".
+// Events returns the events that this projector knows, the documented ones first. With "unknown"
+// they are the values of the metric label `event`.
 func (p *Projector) Events() []string { return slices.Clone(p.events) }
 
 // Events returns the documented events.
 func Events() []string { return slices.Sorted(maps.Keys(documented)) }
 
-// Project appends the public payload of s to dst. The error is an *Error; dst is then returned as it was.
+// Project appends the public payload of s to dst. Its error is an *Error; dst is then returned
+// unchanged.
 func (p *Projector) Project(dst []byte, s Source) ([]byte, error) {
 	root := p.roots[s.Event]
 	switch {
@@ -70,42 +72,42 @@ func (p *Projector) Project(dst []byte, s Source) ([]byte, error) {
 		return dst, invalid("the payload is empty; it must be a JSON object")
 	}
 	w := walks.Get().(*walk)
-	defer w.free()
+	defer w.release()
 	if err := w.run(root, s); err != nil {
 		return dst, err
 	}
 	return w.assemble(dst), nil
 }
 
-// walks keeps the memory of walks between projections.
+// walks pools the memory of walks.
 var walks = sync.Pool{New: func() any { return &walk{decoder: new(jsontext.Decoder)} }}
 
-// keptBytes is the largest buffer that is kept for the next projection.
-const keptBytes = 64 << 10
+// maxKeptBytes is the size of the largest buffer that is kept for the next projection.
+const maxKeptBytes = 64 << 10
 
-// free gives the walk back without anything of the event it was used for.
-func (w *walk) free() {
-	if cap(w.out) > keptBytes {
+// release returns the walk to the pool, without anything of the event that it was used for.
+func (w *walk) release() {
+	if cap(w.out) > maxKeptBytes {
 		return
 	}
 	w.input = *bytes.NewBuffer(nil)
 	w.decoder.Reset(&w.input)
-	clear(w.people.list)
+	clear(w.speakers.list)
 	clean := walk{
-		decoder: w.decoder,
-		out:     w.out[:0],
-		name:    w.name[:0],
-		set:     w.set[:0],
-		patches: w.patches[:0],
-		people:  people{list: w.people.list[:0]},
+		decoder:  w.decoder,
+		out:      w.out[:0],
+		name:     w.name[:0],
+		inserted: w.inserted[:0],
+		patches:  w.patches[:0],
+		speakers: speakers{list: w.speakers.list[:0]},
 	}
-	if len(w.guests) <= keptPeople {
-		clear(w.guests)
-		clean.guests = w.guests
+	if len(w.seenEmails) <= maxKeptIndex {
+		clear(w.seenEmails)
+		clean.seenEmails = w.seenEmails
 	}
-	if len(w.people.index) <= keptPeople {
-		clear(w.people.index)
-		clean.people.index = w.people.index
+	if len(w.speakers.index) <= maxKeptIndex {
+		clear(w.speakers.index)
+		clean.speakers.index = w.speakers.index
 	}
 	*w = clean
 	walks.Put(w)

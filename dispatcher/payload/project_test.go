@@ -35,18 +35,18 @@ func project(t testing.TB, o Options, event, document string) (string, error) {
 	return rest, err
 }
 
-// note is the shortest note.finalized with some members at the top and some in its meeting.
+// note is the shortest note.finalized, with further members at the top and in its meeting.
 func note(top, meeting string) string {
 	return `{"event":"note.finalized","noteId":"n","meeting":{"type":"intake"` + meeting + `}` + top + `}`
 }
 
 const noteHead = `{"event":"note.finalized","noteId":"n","meeting":{"type":"intake"`
 
-// noteTail is what a note that says nothing of them gets at its end.
+// noteTail is the members that a note gets at its end where they are absent.
 const noteTail = `,"orgId":"acme","timestamp":"2026-05-12T18:04:00Z","candidateId":null,"jobId":null,"remoteJobId":null,"extractedJobData":null,"extractedCandidateData":null}`
 
 func TestProject(t *testing.T) {
-	noPeople := `,"attendees":[]}`
+	noAttendees := `,"attendees":[]}`
 	for name, c := range map[string]struct{ event, in, want string }{
 		"interview: documented members, as published": {
 			InterviewResults,
@@ -58,7 +58,7 @@ func TestProject(t *testing.T) {
 		"interview: event spelled with escapes":     {InterviewResults, `{"call_id":"c","ev\u0065nt":"interview\u002eresults"}`, `{"call_id":"c","ev\u0065nt":"interview\u002eresults"}`},
 		"interview: lone surrogates leave":          {InterviewResults, `{"call_id":"\ud83d"}`, `{"event":"interview.results","call_id":"\ud83d"}`},
 		"interview: its organization, undocumented": {InterviewResults, `{"call_id":"c","org_id":"acme","orgId":"acme"}`, `{"event":"interview.results","call_id":"c"}`},
-		"note: what is absent is set at the end":    {NoteFinalized, note("", ""), noteHead + noPeople + noteTail},
+		"note: what is absent is set at the end":    {NoteFinalized, note("", ""), noteHead + noAttendees + noteTail},
 		"note: null is set where it stands": {
 			NoteFinalized,
 			`{"event":null,"orgId":null,"timestamp":null,"extractedJobData":null,"jobId":null,"noteId":"n","meeting":{"attendees":null,"type":"intake"}}`,
@@ -85,13 +85,13 @@ func TestProject(t *testing.T) {
 			`{"transcript":[{"role":"R"},{},{"role":"nobody"},{},{},{},{},{}],"noteId":"n","meeting":{"type":"intake","attendees":[{"email":"b@x","name":"R"},{"email":"\u0061@x","name":"\u0041"},{"email":"c@x","name":"late"},{"email":"d@x","name":null}]},"event":"note.finalized"` + noteTail,
 		},
 		"note: attendees as published, although the transcript names more": {
-			NoteFinalized, note(`,"transcript":[{"email":"b@x"}]`, `,"attendees":[]`), noteHead + noPeople + `,"transcript":[{}]` + noteTail,
+			NoteFinalized, note(`,"transcript":[{"email":"b@x"}]`, `,"attendees":[]`), noteHead + noAttendees + `,"transcript":[{}]` + noteTail,
 		},
-		"note: null objects and arrays stay null": {NoteFinalized, note(`,"notes":null,"transcript":null`, ``), noteHead + noPeople + `,"notes":null,"transcript":null` + noteTail},
+		"note: null objects and arrays stay null": {NoteFinalized, note(`,"notes":null,"transcript":null`, ``), noteHead + noAttendees + `,"notes":null,"transcript":null` + noteTail},
 		"note: an intake has no candidate data": {
 			NoteFinalized,
 			note(`,"extractedCandidateData":{"secret":1},"extractedJobData":{ "annotations": {"email":1} }`, ``),
-			noteHead + noPeople + `,"extractedCandidateData":null,"extractedJobData":{ "annotations": {"email":1} },"orgId":"acme","timestamp":"2026-05-12T18:04:00Z","candidateId":null,"jobId":null,"remoteJobId":null}`,
+			noteHead + noAttendees + `,"extractedCandidateData":null,"extractedJobData":{ "annotations": {"email":1} },"orgId":"acme","timestamp":"2026-05-12T18:04:00Z","candidateId":null,"jobId":null,"remoteJobId":null}`,
 		},
 		"note: an interview has no job data, whatever stands there and wherever its type is said": {
 			NoteFinalized,
@@ -119,18 +119,18 @@ func TestRefused(t *testing.T) {
 	deep := strings.Repeat("[", 20000) + strings.Repeat("]", 20000)
 	for name, c := range map[string]struct{ event, in, detail string }{
 		"empty":                        {InterviewResults, ``, "empty"},
-		"space":                        {InterviewResults, `  `, "no valid JSON"},
-		"array":                        {InterviewResults, `[]`, "no JSON object"},
-		"string":                       {InterviewResults, `"x"`, "no JSON object"},
-		"null":                         {InterviewResults, `null`, "no JSON object"},
-		"cut off":                      {InterviewResults, `{"call_id":"c"`, "no valid JSON"},
-		"trailing comma":               {InterviewResults, `{"call_id":"c",}`, "no valid JSON"},
-		"two objects":                  {InterviewResults, `{"call_id":"c"}{}`, "something follows"},
+		"space":                        {InterviewResults, `  `, "not valid JSON"},
+		"array":                        {InterviewResults, `[]`, "not a JSON object"},
+		"string":                       {InterviewResults, `"x"`, "not a JSON object"},
+		"null":                         {InterviewResults, `null`, "not a JSON object"},
+		"cut off":                      {InterviewResults, `{"call_id":"c"`, "not valid JSON"},
+		"trailing comma":               {InterviewResults, `{"call_id":"c",}`, "not valid JSON"},
+		"two objects":                  {InterviewResults, `{"call_id":"c"}{}`, "data follows"},
 		"byte order mark":              {InterviewResults, "\ufeff" + `{"call_id":"c"}`, "JSON"},
-		"control character":            {InterviewResults, "{\"call_id\":\"a\x01\"}", "no valid JSON"},
+		"control character":            {InterviewResults, "{\"call_id\":\"a\x01\"}", "not valid JSON"},
 		"invalid UTF-8":                {InterviewResults, "{\"call_id\":\"\xff\"}", "UTF-8"},
 		"invalid UTF-8, dropped":       {InterviewResults, "{\"call_id\":\"c\",\"x\":\"\xed\xa0\x80\"}", "UTF-8"},
-		"NaN":                          {InterviewResults, `{"call_id":"c","overall_grade":NaN}`, "no valid JSON"},
+		"NaN":                          {InterviewResults, `{"call_id":"c","overall_grade":NaN}`, "not valid JSON"},
 		"too deep":                     {InterviewResults, `{"call_id":"c","overall_grade":` + deep + `}`, "nested too deep"},
 		"too deep, dropped":            {InterviewResults, `{"call_id":"c","x":` + deep + `}`, "nested too deep"},
 		"no call_id":                   {InterviewResults, `{}`, "call_id"},
@@ -142,11 +142,11 @@ func TestRefused(t *testing.T) {
 		"event is an object":           {InterviewResults, `{"call_id":"c","event":{}}`, "event is an object"},
 		"another organization":         {InterviewResults, `{"call_id":"c","orgId":"other"}`, "another organization"},
 		"another organization, org_id": {InterviewResults, `{"call_id":"c","org_id":"other"}`, "another organization"},
-		"twice":                        {InterviewResults, `{"call_id":"c","call_id":"c"}`, "twice"},
-		"twice, escaped":               {InterviewResults, `{"call_id":"c","c\u0061ll_id":"c"}`, "twice"},
-		"twice in what is dropped":     {InterviewResults, `{"call_id":"c","x":[{"a":1,"\u0061":2}]}`, "twice"},
-		"twice in what leaves whole":   {InterviewResults, `{"call_id":"c","question_results":[{"a":1,"a":2}]}`, "twice"},
-		"twice in an entry":            {NoteFinalized, note(`,"transcript":[{"email":"a","em\u0061il":"b"}]`, ``), "twice, in transcript[]"},
+		"twice":                        {InterviewResults, `{"call_id":"c","call_id":"c"}`, "duplicate"},
+		"twice, escaped":               {InterviewResults, `{"call_id":"c","c\u0061ll_id":"c"}`, "duplicate"},
+		"twice in what is dropped":     {InterviewResults, `{"call_id":"c","x":[{"a":1,"\u0061":2}]}`, "duplicate"},
+		"twice in what leaves whole":   {InterviewResults, `{"call_id":"c","question_results":[{"a":1,"a":2}]}`, "duplicate"},
+		"twice in an entry":            {NoteFinalized, note(`,"transcript":[{"email":"a","em\u0061il":"b"}]`, ``), "duplicate member of an object, in transcript[]"},
 		"note: another org":            {NoteFinalized, note(`,"orgId":"other"`, ``), "another organization"},
 		"note: org is a number":        {NoteFinalized, note(`,"orgId":5`, ``), "another organization"},
 		"note: no noteId":              {NoteFinalized, `{"meeting":{"type":"intake"}}`, "noteId"},
@@ -156,22 +156,22 @@ func TestRefused(t *testing.T) {
 		"note: no type":                {NoteFinalized, `{"noteId":"n","meeting":{}}`, "meeting.type"},
 		"note: null type":              {NoteFinalized, `{"noteId":"n","meeting":{"type":null}}`, "meeting.type"},
 		"note: another type":           {NoteFinalized, `{"noteId":"n","meeting":{"type":"Intake"}}`, "meeting.type"},
-		"note: meeting is an array":    {NoteFinalized, `{"noteId":"n","meeting":[{"type":"intake"}]}`, "meeting is no object"},
-		"note: attendees is an object": {NoteFinalized, note(``, `,"attendees":{"email":"a"}`), "meeting.attendees is no array"},
+		"note: meeting is an array":    {NoteFinalized, `{"noteId":"n","meeting":[{"type":"intake"}]}`, "meeting is not an object"},
+		"note: attendees is an object": {NoteFinalized, note(``, `,"attendees":{"email":"a"}`), "meeting.attendees is not an array"},
 		"note: attendee is a string":   {NoteFinalized, note(``, `,"attendees":["a@b"]`), "meeting.attendees[]"},
 		"note: attendee is null":       {NoteFinalized, note(``, `,"attendees":[null]`), "meeting.attendees[]"},
 		"note: attendee is an array":   {NoteFinalized, note(``, `,"attendees":[[{"email":"a"}]]`), "meeting.attendees[]"},
 		"note: e-mail is an object":    {NoteFinalized, note(``, `,"attendees":[{"email":{"x":1}}]`), "meeting.attendees[].email is an object"},
-		"note: notes is an array":      {NoteFinalized, note(`,"notes":[]`, ``), "notes is no object"},
-		"note: notes is a string":      {NoteFinalized, note(`,"notes":"x"`, ``), "notes is no object"},
-		"note: sections is an object":  {NoteFinalized, note(`,"notes":{"sections":{"annotations":1}}`, ``), "notes.sections is no array"},
+		"note: notes is an array":      {NoteFinalized, note(`,"notes":[]`, ``), "notes is not an object"},
+		"note: notes is a string":      {NoteFinalized, note(`,"notes":"x"`, ``), "notes is not an object"},
+		"note: sections is an object":  {NoteFinalized, note(`,"notes":{"sections":{"annotations":1}}`, ``), "notes.sections is not an array"},
 		"note: question is a number":   {NoteFinalized, note(`,"notes":{"sections":[{"questions":[1]}]}`, ``), "notes.sections[].questions[]"},
-		"note: transcript is a string": {NoteFinalized, note(`,"transcript":"x"`, ``), "transcript is no array"},
+		"note: transcript is a string": {NoteFinalized, note(`,"transcript":"x"`, ``), "transcript is not an array"},
 		"note: entry is an array":      {NoteFinalized, note(`,"transcript":[[{"email":"a"}]]`, ``), "transcript[]"},
 		"note: content is an object":   {NoteFinalized, note(`,"transcript":[{"content":{"email":"a"}}]`, ``), "transcript[].content"},
 		"note: summary is an array":    {NoteFinalized, note(`,"summary":[]`, ``), "summary is an object or array"},
-		"note: job data is an array":   {NoteFinalized, note(`,"extractedJobData":[]`, ``), "extractedJobData is no object"},
-		"note: job data is a string":   {NoteFinalized, note(`,"extractedJobData":"x"`, ``), "extractedJobData is no object"},
+		"note: job data is an array":   {NoteFinalized, note(`,"extractedJobData":[]`, ``), "extractedJobData is not an object"},
+		"note: job data is a string":   {NoteFinalized, note(`,"extractedJobData":"x"`, ``), "extractedJobData is not an object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := project(t, Options{}, c.event, c.in)
@@ -207,8 +207,8 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestDetailsHoldNoContent breaks documents at many places and looks for what producers wrote in the errors.
-func TestDetailsHoldNoContent(t *testing.T) {
+// Documents are broken at many places: no error shows what the producer wrote.
+func TestErrorsShowNoContent(t *testing.T) {
 	document := note(`,"CONTENT":{"CONTENT":"CONTENT"},"orgId":"CONTENT","summary":"CONTENT","extractedJobData":{"CONTENT":[{"CONTENT":1,"CONTENT":2}]}`, `,"CONTENT":["CONTENT"]`)
 	for i := range len(document) {
 		for _, in := range []string{document[:i], document[:i] + "\x02" + document[i:], document[:i] + `"` + document[i:]} {
@@ -234,7 +234,7 @@ func TestDocumentation(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.Contains(got, "INTERNAL") {
-				t.Errorf("something got out: %s", got)
+				t.Errorf("an internal member left: %s", got)
 			}
 			want := decode(t, read(t, c.want))
 			want["event"] = c.event
@@ -269,7 +269,7 @@ func TestSample(t *testing.T) {
 	for _, event := range Events() {
 		got, err := project(t, Options{}, event, string(Sample(event, "acme")))
 		if err != nil || got != string(Sample(event, "acme")) {
-			t.Errorf("%s is no public payload as it is: %v\n%s", event, err, got)
+			t.Errorf("%s is not a public payload: %v\n%s", event, err, got)
 		}
 		fields := decode(t, got)
 		for name := range documented[event] {
@@ -283,8 +283,8 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// TestProjectorsAreShared projects different documents at once, over the memory they share.
-func TestProjectorsAreShared(t *testing.T) {
+// Different documents are projected in parallel, over pooled memory.
+func TestProjectorIsConcurrent(t *testing.T) {
 	p, err := New(Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -303,7 +303,7 @@ func TestProjectorsAreShared(t *testing.T) {
 					return
 				}
 				if _, err := p.Project(nil, Source{Event: NoteFinalized, Payload: []byte(document[:len(document)-1])}); err == nil {
-					t.Error("a document that is cut off left")
+					t.Error("a truncated document was projected")
 				}
 			}
 		})

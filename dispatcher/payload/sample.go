@@ -10,8 +10,8 @@ import (
 //go:embed samples
 var samples embed.FS
 
-// strict projects the samples, which need no option.
-var strict = func() *Projector {
+// sampleProjector projects the samples, which need no option.
+var sampleProjector = func() *Projector {
 	p, err := New(Options{})
 	if err != nil {
 		panic(err)
@@ -19,16 +19,17 @@ var strict = func() *Projector {
 	return p
 }()
 
-// Sample returns a complete, realistic public payload of event for org as of now, for test deliveries. Its ids begin with "sample-". For
-// an event that is not documented it is the least that such an event carries.
+// Sample returns a complete, realistic public payload of event for org as of now, for test
+// deliveries. Its ids begin with "sample-". For an event that is not documented it is the minimal
+// payload.
 func Sample(event, org string) []byte {
 	document, err := samples.ReadFile(path.Join("samples", event+".json"))
 	if err != nil {
 		return append(quote([]byte(`{"event":`), event), '}')
 	}
-	sample, err := strict.Project(nil, Source{Event: event, OrgID: org, PublishedAt: time.Now(), Payload: document})
+	sample, err := sampleProjector.Project(nil, Source{Event: event, OrgID: org, PublishedAt: time.Now(), Payload: document})
 	if err != nil {
-		panic(fmt.Sprintf("the sample of %s is no public payload: %v", event, err)) // a test projects each
+		panic(fmt.Sprintf("the sample of %s is not a public payload: %v", event, err)) // a test projects each
 	}
 	return sample
 }
