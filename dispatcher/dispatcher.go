@@ -1,16 +1,25 @@
-// Package dispatcher delivers webhooks: it takes events from Redis, and posts each to its organization's endpoint until it is
-// acknowledged or its retries are spent (specification.md, section 6).
+// Package dispatcher delivers webhooks: it dequeues events from Redis and posts each to its organization's
+// endpoint until the endpoint acknowledges it or its retries are spent (specification.md, section 6).
 //
-// What becomes of an event in Redis is package queue; what a request looks like is package attempt; what leaves is package payload.
-// This package decides what is attempted when, so that nobody's endpoint delays another's:
+// An event's way runs downward through these types, one file each:
 //
-//	intake     takes from Redis what there is room for (one goroutine)
-//	board      what stands in memory, whose turn it is, and who may have how much (ledger)
-//	run        one event that has a slot (a goroutine each)
-//	committer  writes down what came of it, many at once (one goroutine)
-//	beat       keeps the lease, takes over from the dead (one goroutine)
+//	fetcher    dequeues new, due and parked events for which there is room (one goroutine)
+//	scheduler  decides which event starts, waits or is parked (package schedule, which is pure)
+//	pool       runs a worker for each event that has a slot (one goroutine each)
+//	worker     makes one attempt of one event and returns an outcome, a value (package payload makes the
+//	           body, package attempt the request)
+//	committer  writes outcomes to Redis, many in one round trip (one goroutine; package queue)
 //
-// A session owns all of them; it ends with its registration in Redis. The Dispatcher outlives sessions.
+// Beside them, one goroutine each:
+//
+//	arrivals   waits in Redis for new events, for the fetcher
+//	heartbeat  renews the lease, and has the recoverer requeue the work of dead processes
+//	sweeper    judges endpoints as time passes
+//	janitor    updates gauges, trims dead letters, audits the stream
+//
+// The lease guards the beginning of attempts; signals tell the fetcher what to look for; the reporter logs
+// and says whether the dispatcher is ready. A session owns all of them but the janitor and the reporter,
+// and ends with its registration in Redis. The Dispatcher outlives sessions.
 package dispatcher
 
 import (
@@ -46,7 +55,7 @@ type Dispatcher struct {
 	sender    sender
 	projector projector
 	metrics   *Metrics
-	health    *health
+	reporter  *reporter
 
 	stop     chan struct{} // closed: wind up
 	stopOnce sync.Once
@@ -82,8 +91,8 @@ func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, e
 	o.Metrics.prepare(projector.Events())
 	grace, endGrace := context.WithCancel(context.Background())
 	return &Dispatcher{
-		options: o, queue: queue.New(st, o.queue()), follower: follower, webhooks: newWebhookCache(st), sender: sender, projector: projector,
-		metrics: o.Metrics, health: newHealth(o.Logger),
+		options: o, queue: queue.New(st, o.queue()), follower: follower, webhooks: newWebhookCache(st), sender: sender,
+		projector: projector, metrics: o.Metrics, reporter: newReporter(o.Logger),
 		stop: make(chan struct{}), grace: grace, endGrace: endGrace, done: make(chan struct{}),
 	}, nil
 }
@@ -99,13 +108,13 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	}
 	unhook := context.AfterFunc(ctx, d.WindUp)
 	defer unhook()
-	keeping, stopKeeping := context.WithCancel(context.Background())
-	var keeper sync.WaitGroup
-	keeper.Go(func() { d.keep(keeping) })
-	defer keeper.Wait()
-	defer stopKeeping()
+	janitor := &janitor{
+		queue: d.queue, deadLimit: int64(d.options.DeadLimit), metrics: d.metrics, logger: d.options.Logger,
+		sweepWebhooks: d.webhooks.sweep,
+	}
+	defer startLoop(context.Background(), janitor.run).stop()
 	for {
-		s := newSession(d)
+		s := newSession(d, d.queue.NewProcess())
 		d.mu.Lock()
 		d.session = s
 		d.mu.Unlock()
@@ -126,7 +135,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 // WindUp begins the end and does not wait for it: nothing new is read, and the grace period runs. Again it does nothing.
 func (d *Dispatcher) WindUp() {
 	d.stopOnce.Do(func() {
-		d.health.stop()
+		d.reporter.stop()
 		time.AfterFunc(d.options.GracePeriod, d.endGrace)
 		close(d.stop)
 	})
@@ -149,4 +158,4 @@ type Ready struct {
 }
 
 // Ready reports whether the dispatcher does its work.
-func (d *Dispatcher) Ready() Ready { return d.health.ready() }
+func (d *Dispatcher) Ready() Ready { return d.reporter.ready() }

@@ -131,9 +131,8 @@ func TestBoundedBytes(t *testing.T) {
 		s := d.session
 		d.mu.Unlock()
 		if s != nil {
-			s.board.mu.Lock()
-			most = max(most, s.board.bytes)
-			s.board.mu.Unlock()
+			_, left := s.scheduler.Room()
+			most = max(most, limit-left)
 		}
 		b, err := e.q.Books(t.Context())
 		if err == nil && b.Delivered != 50 {

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,8 +19,8 @@ const (
 	outcomeDuplicate = "duplicate"
 )
 
-// Metrics are the collectors `tenzo_webhook_*` of specification.md, section 11. One outlives many dispatchers, so that counts go on over a
-// reload.
+// Metrics are the collectors `tenzo_webhook_*` of specification.md, section 11. One Metrics outlives many
+// dispatchers, so that counts go on over a reload.
 type Metrics struct {
 	events    *prometheus.CounterVec
 	attempts  *prometheus.CounterVec
@@ -36,7 +37,7 @@ type Metrics struct {
 	named map[string]*eventMetrics
 }
 
-// eventMetrics are one event's children, bound once.
+// eventMetrics are the metrics of one event name, bound once.
 type eventMetrics struct {
 	outcomes map[string]prometheus.Counter
 	results  map[string]prometheus.Counter
@@ -44,8 +45,8 @@ type eventMetrics struct {
 	delay    prometheus.Observer
 }
 
-// NewMetrics returns metrics in which nothing has happened yet. Every label's values stand there from the start; those of further
-// events are added by New.
+// NewMetrics returns metrics in which nothing has happened yet. The values of every label exist from the
+// start; New adds those of further events.
 func NewMetrics() *Metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenzo_webhook_" + name, Help: help})
@@ -84,7 +85,7 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// prepare makes every label value of the events stand at zero.
+// prepare initialises every label value of the events to zero.
 func (m *Metrics) prepare(events []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -116,8 +117,8 @@ func (m *Metrics) of(event string) *eventMetrics {
 	return m.named[payload.UnknownLabel]
 }
 
-// finished counts events that were finished without having been held.
-func (m *Metrics) finished(all []queue.RejectedEvent) {
+// rejected counts events that a step of the queue finished without leasing them.
+func (m *Metrics) rejected(all []queue.RejectedEvent) {
 	for _, o := range all {
 		outcome := outcomeDuplicate
 		if o.Dead {
@@ -137,7 +138,14 @@ func (e *eventMetrics) attempted(r attempt.Result) {
 	e.duration.Observe(r.Duration.Seconds())
 }
 
-// show sets the gauges of what stands in Redis.
+// delivered observes how long an event took from its publication, if that is known, to now.
+func (e *eventMetrics) delivered(publishedAt time.Time) {
+	if !publishedAt.IsZero() {
+		e.delay.Observe(max(0, time.Since(publishedAt).Seconds()))
+	}
+}
+
+// show sets the gauges of what is in Redis.
 func (m *Metrics) show(t queue.Totals) {
 	m.parked.Set(float64(t.Parked))
 	m.retrying.Set(float64(t.Retrying))

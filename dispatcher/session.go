@@ -3,283 +3,153 @@ package dispatcher
 import (
 	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/backoff"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// How often a process renews its lease and looks at the others', and for how long it must have seen one lapsed, while Redis answered
-// without a pause, before it takes the work over: so that a Redis that stood still costs nobody its work. With queue.LeaseTime of 6 s, a
-// dead holder's work moves on within 6+1+2.5+1 s of its death.
-const (
-	heartbeat   = time.Second
-	lapsedFor   = 2500 * time.Millisecond
-	longestBeat = 2500 * time.Millisecond // between two answered looks; a longer gap begins the watch anew
-)
-
-// What a shutdown may take beyond the grace period: writing down what ended, and handing over what did not.
+// What a shutdown may take beyond the grace period: to commit what ended, and to release what did not.
 const (
 	flushTime   = 3 * time.Second
 	releaseTime = 4 * time.Second
 )
 
-// session is one registration of this process in Redis, and everything held under it. When the work was taken over, or Redis lost its
-// data, the session ends and nothing that it holds counts any more; the dispatcher begins another.
-type session struct {
-	d         *Dispatcher
-	process   *queue.Process
-	board     *board
-	gate      *gate
-	committer *committer
+// process is a registration of this dispatcher in Redis; *queue.Process is one.
+type process interface {
+	Register(ctx context.Context) (queue.Lease, error)
+	Renew(ctx context.Context) (queue.Lease, error)
+	Recover(ctx context.Context, deadProcess string) (moved int, crashed []string, err error)
+	Release(ctx context.Context) error
 
-	drain   chan struct{} // closed: nothing new is begun
-	wake    chan struct{} // there is room, or something to look for
-	dirty   atomic.Bool   // an answer may have been lost: Redis may hold for us what we do not know
-	nextDue atomic.Int64  // when the retries are to be looked at, Unix ns
+	Dequeue(ctx context.Context, n int, budget int64) (queue.Batch, error)
+	DequeueDue(ctx context.Context, n int, budget int64) (queue.Batch, error)
+	Unpark(ctx context.Context, rooms []queue.Capacity, budget int64) (queue.Batch, error)
+	ParkedOrgs(ctx context.Context, start, n int) ([]string, error)
+	WaitForEvents(ctx context.Context, cursor string) error
+	Leased(ctx context.Context) ([]string, error)
+	Requeue(ctx context.Context, entries []string) error
 
-	work    context.Context // of every runner; set before the first starts
-	retaken []retaken       // owned by the intake, then by who hands over
-
-	isGone   atomic.Bool
-	cancel   context.CancelFunc // ends everything
-	runners  sync.WaitGroup
-	services sync.WaitGroup
+	Commit(ctx context.Context, steps []queue.Step) (queue.CommitResult, error)
 }
 
-func newSession(d *Dispatcher) *session {
-	s := &session{
-		d: d, process: d.queue.NewProcess(), board: newBoard(d.options), gate: newGate(),
-		drain: make(chan struct{}), wake: make(chan struct{}, 1),
+// session is one registration of this process in Redis, and all that is held under it. When the work was
+// recovered by another process, or Redis lost its data, the session ends and nothing that it holds counts
+// any more; the dispatcher begins another.
+type session struct {
+	process  process
+	metrics  *Metrics
+	reporter *reporter
+	ctx      context.Context // of the whole session
+	cancel   context.CancelFunc
+	draining chan struct{} // closed: nothing new is begun
+
+	lease     *lease
+	scheduler *scheduler
+	fetcher   *fetcher
+	pool      *pool
+	committer *committer
+	heartbeat *heartbeat
+	sweeper   *sweeper
+}
+
+func newSession(d *Dispatcher, p process) *session {
+	s := &session{process: p, metrics: d.metrics, reporter: d.reporter, draining: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	work, cancelWork := context.WithCancel(s.ctx)
+	signals := newSignals(d.reporter)
+	s.lease = newLease(s.cancel)
+	s.scheduler = newScheduler(d.options, d.metrics, signals)
+	s.committer = &committer{
+		process: p, lease: s.lease, scheduler: s.scheduler, signals: signals, metrics: d.metrics, reporter: d.reporter,
+		pending: newPending(d.options), finished: make(chan struct{}),
 	}
-	s.committer = newCommitter(s)
+	s.pool = &pool{
+		worker: &worker{
+			lease: s.lease, signals: signals, scheduler: s.scheduler, webhook: d.webhooks.get, projector: d.projector,
+			sender: d.sender, retryBackoff: d.options.RetryBackoff, draining: s.draining,
+		},
+		scheduler: s.scheduler, committer: s.committer, signals: signals, metrics: d.metrics, reporter: d.reporter,
+		draining: s.draining, ctx: work, cancel: cancelWork,
+	}
+	s.fetcher = &fetcher{
+		options: d.options, process: p, lease: s.lease, scheduler: s.scheduler, signals: signals, arrivals: newArrivals(p),
+		pool: s.pool, committer: s.committer, metrics: d.metrics, reporter: d.reporter, prefetch: d.webhooks.prefetch,
+	}
+	s.heartbeat = &heartbeat{
+		process: p, lease: s.lease, scheduler: s.scheduler, signals: signals, reporter: d.reporter,
+		recoverer: &recoverer{
+			process: p, lease: s.lease, signals: signals, metrics: d.metrics, reporter: d.reporter, draining: s.draining,
+			expired: map[string]time.Time{},
+		},
+	}
+	s.sweeper = &sweeper{scheduler: s.scheduler, committer: s.committer, signals: signals}
 	return s
 }
 
-// serve works until stop is closed, and then winds up: what is in flight has until grace is done. Or it works until the work was taken
-// over. The error says that what is held could not be handed over.
+// serve works until stop is closed and then shuts down: what is in flight has until grace ends. It also
+// ends when the work was recovered by another process. The error says that what the session held could
+// not be released.
 func (s *session) serve(grace context.Context, stop <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s.cancel = cancel
-	if !s.register(ctx, stop) {
+	defer s.cancel()
+	if !s.register(stop) {
 		return nil
 	}
-	intake, stopIntake := context.WithCancel(ctx)
-	beat, stopBeat := context.WithCancel(ctx)
-	work, stopWork := context.WithCancel(ctx)
-	s.work = work
-	defer stopIntake()
-	defer stopBeat()
-	defer stopWork()
-	committed, finished := make(chan struct{}), make(chan struct{})
-	var taking sync.WaitGroup
-	taking.Go(func() { s.intake(intake) })
-	s.services.Go(func() { s.beat(beat) })
-	s.services.Go(func() { s.watch(beat) })
-	go func() { s.committer.run(ctx, finished); close(committed) }()
+	committing := startLoop(s.ctx, s.committer.run)
+	beating := startLoop(s.ctx, s.heartbeat.run)
+	sweeping := startLoop(s.ctx, s.sweeper.run)
+	waiting := startLoop(s.ctx, s.fetcher.arrivals.run)
+	fetching := startLoop(s.ctx, s.fetcher.run)
 
 	select {
 	case <-stop:
-	case <-ctx.Done():
+	case <-s.ctx.Done():
 	}
-	s.board.close()
-	close(s.drain)
-	stopIntake()
-	taking.Wait()
-	s.services.Go(func() { s.handOver(beat) })
-	idle := make(chan struct{})
-	go func() { s.runners.Wait(); close(idle) }()
+	s.scheduler.Close()
+	close(s.draining)
+	waiting.cancel()
+	fetching.stop()
+	requeueing := startLoop(s.ctx, s.fetcher.requeueWaiting)
+	s.pool.stop(grace)
+	s.committer.finish()
 	select {
-	case <-idle:
-	case <-grace.Done():
-	case <-ctx.Done():
-	}
-	stopWork()
-	<-idle
-	close(finished)
-	select {
-	case <-committed:
+	case <-committing.ended:
 	case <-time.After(flushTime):
 	}
-	stopBeat()
-	s.services.Wait()
+	for _, l := range []*loop{beating, sweeping, requeueing, waiting} {
+		l.stop()
+	}
 	var err error
-	if !s.isGone.Load() {
+	if !s.lease.fenced.Load() {
 		err = s.release()
 	}
-	cancel()
-	<-committed
-	s.d.metrics.inFlight.Sub(float64(s.board.size()))
+	committing.stop()
+	s.metrics.inFlight.Sub(float64(s.scheduler.Len()))
 	return err
 }
 
-// gone ends the session: what it holds is not its own any more.
-func (s *session) gone() {
-	s.isGone.Store(true)
-	s.cancel()
-}
-
-func (s *session) draining() bool {
-	select {
-	case <-s.drain:
-		return true
-	default:
-		return false
-	}
-}
-
-// trouble notes that Redis gave no answer to something that changes it.
-func (s *session) trouble(err error) {
-	s.dirty.Store(true)
-	s.d.health.trouble(err)
-}
-
-// register makes the process known, however long it takes. It reports false where stop came first.
-func (s *session) register(ctx context.Context, stop <-chan struct{}) bool {
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		asked := time.Now()
-		call, cancel := context.WithTimeout(ctx, 2*time.Second)
+// register makes the process known, however long that takes. It reports false if stop came first.
+func (s *session) register(stop <-chan struct{}) bool {
+	pause := backoff.New(100 * time.Millisecond)
+	for {
+		requestedAt := time.Now()
+		call, cancel := context.WithTimeout(s.ctx, 2*time.Second)
 		l, err := s.process.Register(call)
 		cancel()
-		s.d.health.store(err, l.Initialized)
+		s.reporter.redis(err, l.Initialized)
 		if err == nil {
-			s.gate.renew(asked, l.Initialized)
+			s.lease.renew(requestedAt, l.Initialized)
 			return true
 		}
-		t := time.NewTimer(pause)
 		select {
 		case <-stop:
-			t.Stop()
 			return false
-		case <-t.C:
+		case <-time.After(pause.Next()):
 		}
 	}
 }
 
-// beat keeps the lease, and takes over the work of those who do not.
-func (s *session) beat(ctx context.Context) {
-	lapsed := map[string]time.Time{}
-	var last time.Time
-	strays := 0 // beats in a row in which Redis held more for us than we know of
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		asked := time.Now()
-		call, cancel := context.WithTimeout(ctx, 2*time.Second)
-		l, err := s.process.Renew(call)
-		cancel()
-		if ctx.Err() != nil {
-			return
-		}
-		if errors.Is(err, queue.ErrFenced) {
-			s.d.health.takenOver()
-			s.gone()
-			return
-		}
-		s.d.health.store(err, l.Initialized)
-		if err != nil {
-			s.dirty.Store(true)
-			clear(lapsed)
-			continue
-		}
-		s.gate.renew(asked, l.Initialized)
-		if age(asked, last) > longestBeat || !l.Initialized {
-			clear(lapsed)
-		}
-		last = asked
-		if strays++; l.Events <= s.board.size() {
-			strays = 0
-		} else if strays >= 5 {
-			s.dirty.Store(true)
-		}
-		s.takeOver(ctx, asked, l, lapsed)
-	}
-}
-
-// takeOver takes the work of processes whose lease was seen lapsed for long enough.
-func (s *session) takeOver(ctx context.Context, now time.Time, l queue.Lease, lapsed map[string]time.Time) {
-	seen := map[string]bool{}
-	for _, victim := range l.Expired {
-		seen[victim] = true
-		since, ok := lapsed[victim]
-		if !ok {
-			lapsed[victim] = now
-			continue
-		}
-		if now.Sub(since) < lapsedFor || s.draining() {
-			continue
-		}
-		moved, given, err := s.process.Recover(ctx, victim)
-		s.d.metrics.recovered.Add(float64(moved))
-		for _, event := range given {
-			s.d.metrics.of(event).outcomes[outcomeDead].Inc()
-		}
-		if moved > 0 {
-			s.d.health.tookOver(moved, len(given))
-			s.dueIn(0)
-		}
-		if err != nil {
-			s.trouble(err)
-			return
-		}
-	}
-	for victim := range lapsed {
-		if !seen[victim] {
-			delete(lapsed, victim)
-		}
-	}
-}
-
-// watch judges endpoints as time passes, and parks what waits in memory for those that became suspects.
-func (s *session) watch(ctx context.Context) {
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		for _, j := range s.board.sweep() {
-			s.park(j)
-		}
-		s.poke()
-	}
-}
-
-// handOver hands over at once what no attempt was begun for. The intake has ended, so nothing is added.
-func (s *session) handOver(ctx context.Context) {
-	jobs := s.board.takeWaiting()
-	entries := make([]string, len(jobs))
-	for i, j := range jobs {
-		entries[i] = j.Entry
-	}
-	for {
-		err := s.process.Requeue(ctx, entries)
-		if err == nil {
-			for _, j := range jobs {
-				s.drop(j)
-			}
-			jobs, entries = nil, nil
-			err = s.giveRetaken(ctx)
-		}
-		if err == nil && len(s.retaken) == 0 || errors.Is(err, queue.ErrFenced) {
-			return
-		}
-		if !sleep(ctx, 100*time.Millisecond) {
-			return // what is left goes with all the rest
-		}
-	}
-}
-
-// release hands over what is left, for as long as it makes sense to try.
+// release requeues all that is left and unregisters the process, for as long as trying makes sense.
 func (s *session) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
 	defer cancel()
@@ -288,8 +158,28 @@ func (s *session) release() error {
 		if err == nil || errors.Is(err, queue.ErrFenced) {
 			return nil
 		}
-		if !sleep(ctx, 100*time.Millisecond) {
+		if !backoff.Sleep(ctx, 100*time.Millisecond) {
 			return err
 		}
 	}
+}
+
+// loop is one goroutine of a session.
+type loop struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// startLoop starts run, which ends soon after its context.
+func startLoop(ctx context.Context, run func(context.Context)) *loop {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &loop{cancel: cancel, ended: make(chan struct{})}
+	go func() { defer close(l.ended); run(ctx) }()
+	return l
+}
+
+// stop ends the loop and waits until it has ended.
+func (l *loop) stop() {
+	l.cancel()
+	<-l.ended
 }

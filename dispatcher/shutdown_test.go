@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
-	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // Events that were taken while the end came are handed over at once, however long what is in flight takes.
@@ -42,18 +41,5 @@ func TestShutdownHandsOverWhatItTakes(t *testing.T) {
 	b, err := e.q.Books(t.Context())
 	if err != nil || b.Difference != 0 || b.Delivered+b.Waiting+b.Duplicate != b.Published {
 		t.Errorf("books: %+v, %v", b, err)
-	}
-}
-
-// What comes too late to be begun is among what is handed over.
-func TestClosedBoardKeepsNothingBack(t *testing.T) {
-	b := newBoard(Defaults())
-	b.close()
-	j := &job{LeasedEvent: queue.LeasedEvent{Entry: "1-0", OrgID: "a"}}
-	if v, _ := b.admit(j); v != wait {
-		t.Errorf("verdict %v", v)
-	}
-	if got := b.takeWaiting(); len(got) != 1 || got[0] != j {
-		t.Errorf("handed over: %v", got)
 	}
 }

@@ -88,13 +88,13 @@ func TestWhenToTrim(t *testing.T) {
 	for left, want := range map[time.Duration]time.Duration{
 		time.Millisecond: trimSoonest, time.Minute: time.Minute, 720 * time.Hour: trimLatest,
 	} {
-		var look trimming
-		if !look.due(now) {
+		var trim nextTrim
+		if !trim.due(now) {
 			t.Error("the first look is not due at once")
 		}
-		look.next(now, left)
-		if look.due(now.Add(want-1)) || !look.due(now.Add(want)) {
-			t.Errorf("with %s left, the next look is due at %s", left, look.at.Sub(now))
+		trim.schedule(now, left)
+		if trim.due(now.Add(want-1)) || !trim.due(now.Add(want)) {
+			t.Errorf("with %s left, the next look is due at %s", left, trim.at.Sub(now))
 		}
 	}
 }
