@@ -7,8 +7,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/backoff"
 )
 
-// arrivals waits in Redis for new events, one wait at a time, in a loop of its own: a read that blocks
-// in Redis cannot be called back, and the fetcher has other work meanwhile.
+// arrivals waits in Redis for new events, one wait at a time, in a loop of its own: a read that
+// blocks in Redis cannot be called back, and the fetcher has other work meanwhile.
 type arrivals struct {
 	process process
 	cursors chan string

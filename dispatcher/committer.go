@@ -11,12 +11,12 @@ import (
 // commitBatch is how many steps one pipeline takes at most.
 const commitBatch = 1024
 
-// committer writes the outcomes of many workers to Redis in as few round trips as possible: whatever
-// waits goes into one pipeline (group commit). It tells the scheduler, the fetcher and the metrics what
-// became durable.
+// committer writes the outcomes of many workers to Redis in as few round trips as possible:
+// whatever waits goes into one pipeline (group commit). It tells the scheduler, the fetcher and the
+// metrics what became durable.
 //
-// Invariant: an outcome that was submitted is committed, or the session has ended. An outage of Redis of
-// any length only delays it.
+// Invariant: an outcome that was submitted is committed, or the session has ended. An outage of
+// Redis of any length only delays it.
 type committer struct {
 	process   process
 	lease     *lease
@@ -37,8 +37,8 @@ type pendingStep struct {
 	recorded chan<- bool // retryNow: whether this process still holds the event
 }
 
-// newPending makes room for as many steps as there can be, so submitting never blocks: an event has one
-// step at a time.
+// newPending makes room for as many steps as there can be, so submitting never blocks: an event has
+// one step at a time.
 func newPending(o Options) chan pendingStep { return make(chan pendingStep, o.MaxInFlight) }
 
 // submit hands over the last outcome of ev, which the committer forgets once it is durable.
@@ -115,16 +115,16 @@ func (c *committer) commit(ctx context.Context, batch []pendingStep) bool {
 	}
 }
 
-// owned reports whether the event of a committed step was this process's. Redis says so, except after a
-// lost reply: a step that lets go of the event and was made the first time finds nothing to do the second
-// time, so it counts as made. Recording a failure keeps the event, so the second reply is as good as the
-// first.
+// owned reports whether the event of a committed step was this process's. Redis says so, except
+// after a lost reply: a step that lets go of the event and was made the first time finds nothing to
+// do the second time, so it counts as made. Recording a failure keeps the event, so the second
+// reply is as good as the first.
 func owned(done, repeated bool, k outcomeKind) bool {
 	return done || repeated && k != retryNow
 }
 
-// durable carries on after the step of p is committed. It must not block. If the event is not owned, it
-// turned out to be another process's: its end is counted there.
+// durable carries on after the step of p is committed. It must not block. If the event is not
+// owned, it turned out to be another process's: its end is counted there.
 func (c *committer) durable(p pendingStep, owned bool) {
 	switch p.outcome.kind {
 	case retryNow:

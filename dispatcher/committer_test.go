@@ -76,8 +76,9 @@ func (c *committing) counted(outcome string) float64 {
 
 var errLost = errors.New("the reply was lost")
 
-// What becomes durable is forgotten, and what ended is counted if the event was this process's. After a
-// lost reply nothing tells whether it was, and a step that lets go of the event counts as made.
+// What becomes durable is forgotten, and what ended is counted if the event was this process's.
+// After a lost reply nothing tells whether it was, and a step that lets go of the event counts as
+// made.
 func TestCommitted(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lost  int
@@ -154,7 +155,8 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// Nothing is committed twice, and nothing left out: what waits while a commit is repeated goes with the next.
+// Nothing is committed twice, and nothing left out: what waits while a commit is repeated goes with
+// the next.
 func TestGroupCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := startCommitter(t)

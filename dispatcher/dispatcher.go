@@ -1,5 +1,6 @@
-// Package dispatcher delivers webhooks: it dequeues events from Redis and posts each to its organization's
-// endpoint until the endpoint acknowledges it or its retries are spent (specification.md, section 6).
+// Package dispatcher delivers webhooks: it dequeues events from Redis and posts each to its
+// organization's endpoint until the endpoint acknowledges it or its retries are spent
+// (specification.md, section 6).
 //
 // An event's way runs downward through these types, one file each:
 //
@@ -17,9 +18,10 @@
 //	sweeper    judges endpoints as time passes
 //	janitor    updates gauges, trims dead letters, audits the stream
 //
-// The lease guards the beginning of attempts; signals tell the fetcher what to look for; the reporter logs
-// and says whether the dispatcher is ready. A session owns all of them but the janitor and the reporter,
-// and ends with its registration in Redis. The Dispatcher outlives sessions.
+// The lease guards the beginning of attempts; signals tell the fetcher what to look for; the
+// reporter logs and says whether the dispatcher is ready. A session owns all of them but the
+// janitor and the reporter, and ends with its registration in Redis. The Dispatcher outlives
+// sessions.
 package dispatcher
 
 import (
@@ -68,8 +70,8 @@ type Dispatcher struct {
 	session *session // the one that serves
 }
 
-// New prepares a dispatcher over st; follower, which its owner runs, announces changed webhooks. Nothing is dialled before Run,
-// which must be called once.
+// New prepares a dispatcher over st; follower, which its owner runs, announces changed webhooks.
+// Nothing is dialled before Run, which must be called once.
 func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -97,8 +99,8 @@ func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, e
 	}, nil
 }
 
-// Run delivers until Shutdown is called, or ctx is done, which is a Shutdown with the whole grace period. It returns once everything
-// it started has ended and what it held is free for others.
+// Run delivers until Shutdown is called, or ctx is done, which is a Shutdown with the whole grace
+// period. It returns once everything it started has ended and what it held is free for others.
 func (d *Dispatcher) Run(ctx context.Context) {
 	defer close(d.done)
 	defer d.sender.Close()
@@ -132,7 +134,8 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	}
 }
 
-// WindUp begins the end and does not wait for it: nothing new is read, and the grace period runs. Again it does nothing.
+// WindUp begins the end and does not wait for it: nothing new is read, and the grace period runs.
+// Again it does nothing.
 func (d *Dispatcher) WindUp() {
 	d.stopOnce.Do(func() {
 		d.reporter.stop()
@@ -141,9 +144,9 @@ func (d *Dispatcher) WindUp() {
 	})
 }
 
-// Shutdown reads nothing new, finishes what is in flight until the grace period or ctx is over, hands the rest over at once, and
-// returns when Run is about to. The error says that Redis could not be told; then others take over within 15 s. Call it only where Run
-// was called.
+// Shutdown reads nothing new, finishes what is in flight until the grace period or ctx is over,
+// hands the rest over at once, and returns when Run is about to. The error says that Redis could
+// not be told; then others take over within 15 s. Call it only where Run was called.
 func (d *Dispatcher) Shutdown(ctx context.Context) error {
 	d.WindUp()
 	defer context.AfterFunc(ctx, d.endGrace)()

@@ -50,7 +50,8 @@ func (e *env) runReal(st *store.Store, change func(*Options)) *Dispatcher {
 	return d
 }
 
-// An event goes from the stream to a receiver over TLS, signed; a payload that may not leave does not.
+// An event goes from the stream to a receiver over TLS, signed; a payload that may not leave does
+// not.
 func TestRealDelivery(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -32,8 +32,8 @@ func eventsOf(slots []*schedule.Event) []*event {
 	return events
 }
 
-// scheduler is a schedule.Scheduler with the clock and with what changes along with it: the gauge of
-// events in memory, and the fetcher's wake-up when there is room again.
+// scheduler is a schedule.Scheduler with the clock and with what changes along with it: the gauge
+// of events in memory, and the fetcher's wake-up when there is room again.
 type scheduler struct {
 	*schedule.Scheduler
 	inFlight prometheus.Gauge

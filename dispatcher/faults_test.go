@@ -55,7 +55,8 @@ func (e *env) held(want int) {
 	})
 }
 
-// A process that Redis hears no more of loses its work to another within 15 s, and begins afresh when it is back.
+// A process that Redis hears no more of loses its work to another within 15 s, and begins afresh
+// when it is back.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -19,11 +19,11 @@ const (
 	lookAgain   = time.Second
 )
 
-// fetcher dequeues events whenever there is room in memory: due retries, parked events of endpoints with
-// room, and new events, in turn, so that none of the three starves the others.
+// fetcher dequeues events whenever there is room in memory: due retries, parked events of endpoints
+// with room, and new events, in turn, so that none of the three starves the others.
 //
-// Invariant: only the fetcher dequeues. So what Redis leases to this process can be compared with what is
-// in memory between two of its steps (reconcile).
+// Invariant: only the fetcher dequeues. So what Redis leases to this process can be compared with
+// what is in memory between two of its steps (reconcile).
 type fetcher struct {
 	options   Options
 	process   process
@@ -112,7 +112,8 @@ func (f *fetcher) fetchDue(ctx context.Context) bool {
 	return len(b.Events) > 0 || b.NextDue == 0
 }
 
-// fetchParked fetches parked events for endpoints that have room. It reports whether there may be more.
+// fetchParked fetches parked events for endpoints that have room. It reports whether there may be
+// more.
 func (f *fetcher) fetchParked(ctx context.Context) bool {
 	n, bytes := f.room()
 	if n == 0 {
@@ -163,8 +164,8 @@ func (f *fetcher) fetchNew(ctx context.Context) bool {
 	return !b.AtEnd
 }
 
-// findParked learns, a page at a time, which organizations have parked events: other processes may have
-// parked them.
+// findParked learns, a page at a time, which organizations have parked events: other processes may
+// have parked them.
 func (f *fetcher) findParked(ctx context.Context) {
 	orgs, err := f.process.ParkedOrgs(ctx, f.page*parkedPage, parkedPage)
 	if f.failed(ctx, err) {

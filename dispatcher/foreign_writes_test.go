@@ -13,7 +13,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// Somebody deletes the stream: what was in it is missing from the books until it is written off, and new events are delivered.
+// Somebody deletes the stream: what was in it is missing from the books until it is written off,
+// and new events are delivered.
 func TestStreamDeleted(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -93,8 +94,8 @@ func TestGroupDestroyed(t *testing.T) {
 	}
 }
 
-// A stranger reads in our group and goes away, with or without acknowledging: its events are delivered all the same, and what is
-// ill-formed among them is dead and counted.
+// A stranger reads in our group and goes away, with or without acknowledging: its events are
+// delivered all the same, and what is ill-formed among them is dead and counted.
 func TestStrangerInTheGroup(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// How often a process renews its lease and looks at the others', and after how many renewals in a row in
-// which Redis leases it more events than it knows of it compares the two.
+// How often a process renews its lease and looks at the others', and after how many renewals in a
+// row in which Redis leases it more events than it knows of it compares the two.
 const (
 	heartbeatEvery  = time.Second
 	mismatchedBeats = 5

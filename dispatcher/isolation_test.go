@@ -145,8 +145,8 @@ func TestBoundedBytes(t *testing.T) {
 	}
 }
 
-// An event whose endpoint found no place, because others hold all that such endpoints may, comes as soon as there is one: nothing else of
-// that endpoint is under way that could call it.
+// An event whose endpoint found no place, because others hold all that such endpoints may, comes as
+// soon as there is one: nothing else of that endpoint is under way that could call it.
 func TestComesWhenThereIsAPlace(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -190,7 +190,8 @@ func (e *env) publishLarge(org, id string, size int) {
 	}
 }
 
-// Endpoints that hang with large payloads fill half of max_in_flight_bytes at most, so others come past them, known or new.
+// Endpoints that hang with large payloads fill half of max_in_flight_bytes at most, so others come
+// past them, known or new.
 func TestBytesOfTheHanging(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

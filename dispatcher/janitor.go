@@ -8,15 +8,17 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// How often the janitor updates the gauges, and after how many updates it does what is due less often.
+// How often the janitor updates the gauges, and after how many updates it does what is due less
+// often.
 const (
 	updateEvery        = time.Second
 	auditEvery         = 5 // updates
 	sweepWebhooksEvery = 30
 )
 
-// janitor does the housekeeping of a dispatcher, whether or not it has a session: the gauges of what is in
-// Redis, the bounds of the dead letters, the audit of the stream, and forgetting old webhooks.
+// janitor does the housekeeping of a dispatcher, whether or not it has a session: the gauges of
+// what is in Redis, the bounds of the dead letters, the audit of the stream, and forgetting old
+// webhooks.
 type janitor struct {
 	queue         *queue.Queue
 	deadLimit     int64
@@ -47,7 +49,8 @@ func (j *janitor) run(ctx context.Context) {
 	}
 }
 
-// updateGauges reads the totals, and trims the dead letters when that is due. The heartbeat reports errors.
+// updateGauges reads the totals, and trims the dead letters when that is due. The heartbeat reports
+// errors.
 func (j *janitor) updateGauges(ctx context.Context) {
 	t, err := j.queue.Totals(ctx)
 	if err != nil {
@@ -77,13 +80,13 @@ func (j *janitor) trim(ctx context.Context) {
 	}
 }
 
-// nextTrim is when to look next whether a dead letter is past its retention. A look reads the payload of
-// the oldest one, and Redis has requests to authenticate meanwhile. So it waits until the oldest is due,
-// within bounds.
+// nextTrim is when to look next whether a dead letter is past its retention. A look reads the
+// payload of the oldest one, and Redis has requests to authenticate meanwhile. So it waits until
+// the oldest is due, within bounds.
 type nextTrim struct{ at time.Time }
 
-// A look comes no sooner, because where events die all the time the next one is always about to be due;
-// and no later, because clocks may be set and older dead letters be restored.
+// A look comes no sooner, because where events die all the time the next one is always about to be
+// due; and no later, because clocks may be set and older dead letters be restored.
 const (
 	trimSoonest = 30 * time.Second
 	trimLatest  = time.Hour

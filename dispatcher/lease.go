@@ -10,9 +10,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// lease guards the beginning of attempts and of fetching: both may begin only while the lease was renewed
-// so recently that no other process can have recovered the work, and the schema marker was there then.
-// An attempt in flight goes on either way.
+// lease guards the beginning of attempts and of fetching: both may begin only while the lease was
+// renewed so recently that no other process can have recovered the work, and the schema marker was
+// there then. An attempt in flight goes on either way.
 type lease struct {
 	fenced     atomic.Bool // the work was recovered by another process
 	endSession context.CancelFunc

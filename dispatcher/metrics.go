@@ -19,8 +19,8 @@ const (
 	outcomeDuplicate = "duplicate"
 )
 
-// Metrics are the collectors `tenzo_webhook_*` of specification.md, section 11. One Metrics outlives many
-// dispatchers, so that counts go on over a reload.
+// Metrics are the collectors `tenzo_webhook_*` of specification.md, section 11. One Metrics
+// outlives many dispatchers, so that counts go on over a reload.
 type Metrics struct {
 	events    *prometheus.CounterVec
 	attempts  *prometheus.CounterVec
@@ -45,8 +45,8 @@ type eventMetrics struct {
 	delay    prometheus.Observer
 }
 
-// NewMetrics returns metrics in which nothing has happened yet. The values of every label exist from the
-// start; New adds those of further events.
+// NewMetrics returns metrics in which nothing has happened yet. The values of every label exist
+// from the start; New adds those of further events.
 func NewMetrics() *Metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenzo_webhook_" + name, Help: help})

@@ -15,7 +15,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// Options are those of the `webhooks` block (specification.md, section 8), under the same names, and what the process around gives.
+// Options are those of the `webhooks` block (specification.md, section 8), under the same names,
+// and what the process around gives.
 type Options struct {
 	RetryBackoff        []time.Duration // the earliest moment of each retry after the failure before it; three at most
 	Timeout             time.Duration   // of one attempt
@@ -52,7 +53,8 @@ func Defaults() Options {
 	}
 }
 
-// Validate says which option cannot work, by its name in the `webhooks` block. CAFile is read by New.
+// Validate says which option cannot work, by its name in the `webhooks` block. CAFile is read by
+// New.
 func (o Options) Validate() error {
 	if len(o.RetryBackoff) > 3 {
 		return errors.New("retry_backoff: three values at most, for a delivery is tried at most 4 times")

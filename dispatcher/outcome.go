@@ -7,8 +7,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// outcome is what a worker's turn of one event came to. It is a value: neither Redis nor the scheduler has
-// changed yet. A leased event stands in `held:<process>` and leaves it by the one step of its outcome:
+// outcome is what a worker's turn of one event came to. It is a value: neither Redis nor the
+// scheduler has changed yet. A leased event stands in `held:<process>` and leaves it by the one
+// step of its outcome:
 //
 //	outcome     step               script              next place
 //	delivered   StepDeliver        deliver.lua         none; its id stays taken for 24 h
@@ -73,8 +74,8 @@ var stepKinds = map[outcomeKind]queue.StepKind{
 	retryNow: queue.StepRecordFailure, retryLater: queue.StepReschedule, parked: queue.StepPark,
 }
 
-// step returns the step that commits the outcome of ev, after it has set in ev what the step records.
-// abandoned has none.
+// step returns the step that commits the outcome of ev, after it has set in ev what the step
+// records. abandoned has none.
 func (o outcome) step(ev *event) queue.Step {
 	s := queue.Step{Kind: stepKinds[o.kind], Event: &ev.LeasedEvent, Reason: o.reason, Delay: o.delay}
 	if o.kind != retryNow {
@@ -97,8 +98,8 @@ func (o outcome) step(ev *event) queue.Step {
 	return s
 }
 
-// maxRecordedError is how many bytes of an attempt's error are recorded. Endpoints have no say in it, but
-// their certificates do.
+// maxRecordedError is how many bytes of an attempt's error are recorded. Endpoints have no say in
+// it, but their certificates do.
 const maxRecordedError = 500
 
 func recordedError(s string) string {

@@ -10,9 +10,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// Every outcome of an attempt, with every number of failed ones before it, has the step and the record
-// that the table in outcome.go says. With the backoff of specification.md, section 6, an event has four
-// attempts at most.
+// Every outcome of an attempt, with every number of failed ones before it, has the step and the
+// record that the table in outcome.go says. With the backoff of specification.md, section 6, an
+// event has four attempts at most.
 func TestOutcomes(t *testing.T) {
 	const s = time.Second
 	var (

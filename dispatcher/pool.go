@@ -41,8 +41,8 @@ func (p *pool) stop(grace context.Context) {
 }
 
 // run works on ev for as long as it keeps its slot: a failed attempt whose retry is due at once is
-// recorded, and then made again. The slot is free once the last attempt has ended; the memory is free
-// once the last step is committed.
+// recorded, and then made again. The slot is free once the last attempt has ended; the memory is
+// free once the last step is committed.
 func (p *pool) run(ev *event) {
 	for {
 		o := p.worker.work(p.ctx, ev)
@@ -68,8 +68,8 @@ func (p *pool) run(ev *event) {
 	}
 }
 
-// attemptEnded accounts for an attempt, if one was made. It parks what waited in memory for an endpoint
-// that is not healthy any more.
+// attemptEnded accounts for an attempt, if one was made. It parks what waited in memory for an
+// endpoint that is not healthy any more.
 func (p *pool) attemptEnded(ev *event, a *attempted) {
 	if a == nil {
 		return
@@ -91,8 +91,9 @@ func (p *pool) attemptEnded(ev *event, a *attempted) {
 	p.reporter.endpoint(change, ev.OrgID, a.Error)
 }
 
-// abandon gives ev up without a step. While draining it stays in memory, and is released with all the
-// rest when the session ends. Otherwise reconcile requeues it if it is still leased to this process.
+// abandon gives ev up without a step. While draining it stays in memory, and is released with all
+// the rest when the session ends. Otherwise reconcile requeues it if it is still leased to this
+// process.
 func (p *pool) abandon(ev *event) {
 	if !closed(p.draining) {
 		p.scheduler.forget(ev)

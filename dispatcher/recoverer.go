@@ -7,10 +7,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// For how long a process must have seen another's lease expired before it recovers that one's work, and
-// the longest gap between two answered looks, after which it starts to watch anew. So a Redis that stands
-// still costs no process its work. With queue.LeaseTime of 6 s, a dead process's work moves on within
-// 6+1+2.5+1 s of its death.
+// For how long a process must have seen another's lease expired before it recovers that one's work,
+// and the longest gap between two answered looks, after which it starts to watch anew. So a Redis
+// that stands still costs no process its work. With queue.LeaseTime of 6 s, a dead process's work
+// moves on within 6+1+2.5+1 s of its death.
 const (
 	expiredFor = 2500 * time.Millisecond
 	longestGap = 2500 * time.Millisecond

@@ -10,10 +10,12 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/schedule"
 )
 
-// What follows gives events back to Redis that the fetcher dequeued and that cannot be attempted here:
-// those whose dequeue reply was lost, those that are in memory already, and at shutdown those that wait.
+// What follows gives events back to Redis that the fetcher dequeued and that cannot be attempted
+// here: those whose dequeue reply was lost, those that are in memory already, and at shutdown those
+// that wait.
 
-// reconcile requeues what Redis leases to this process and is not in memory: its dequeue reply was lost.
+// reconcile requeues what Redis leases to this process and is not in memory: its dequeue reply was
+// lost.
 func (f *fetcher) reconcile(ctx context.Context) {
 	leased, err := f.process.Leased(ctx)
 	if f.failed(ctx, err) {
@@ -34,18 +36,19 @@ func (f *fetcher) reconcile(ctx context.Context) {
 	}
 }
 
-// redelivered is an event that was dequeued while it is still in memory: its last step was made and let
-// go of it, but the committer has not had the reply yet, or is about to repeat the step because the reply
-// was lost. The repeated step would move the event away from under an attempt begun meanwhile. So no
-// attempt is begun: the event is requeued once the step is done with.
+// redelivered is an event that was dequeued while it is still in memory: its last step was made and
+// let go of it, but the committer has not had the reply yet, or is about to repeat the step because
+// the reply was lost. The repeated step would move the event away from under an attempt begun
+// meanwhile. So no attempt is begun: the event is requeued once the step is done with.
 type redelivered struct {
 	entry string
 	known *schedule.Event // what is in memory
 }
 
-// requeueRedelivered requeues redelivered events whose step is done with. If the repeated step moved the
-// event away after all, requeuing changes nothing; and if the entry is in memory as another event, that
-// one holds the lease and stays. It may be called by the fetcher alone, or after the fetcher has ended.
+// requeueRedelivered requeues redelivered events whose step is done with. If the repeated step
+// moved the event away after all, requeuing changes nothing; and if the entry is in memory as
+// another event, that one holds the lease and stays. It may be called by the fetcher alone, or
+// after the fetcher has ended.
 func (f *fetcher) requeueRedelivered(ctx context.Context) error {
 	if len(f.redelivered) == 0 {
 		return nil
@@ -73,8 +76,9 @@ func (f *fetcher) requeueRedelivered(ctx context.Context) error {
 	return nil
 }
 
-// requeueWaiting requeues at shutdown, at once, the events for which no attempt was begun. It starts when
-// run has ended, so nothing is added. What it leaves when ctx ends is released with all the rest.
+// requeueWaiting requeues at shutdown, at once, the events for which no attempt was begun. It
+// starts when run has ended, so nothing is added. What it leaves when ctx ends is released with all
+// the rest.
 func (f *fetcher) requeueWaiting(ctx context.Context) {
 	waiting := f.scheduler.drain()
 	entries := make([]string, len(waiting))

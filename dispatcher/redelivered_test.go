@@ -41,9 +41,9 @@ func (s *session) fetchDueNow(ctx context.Context) {
 	s.fetcher.fetchDue(ctx)
 }
 
-// An event that is dequeued again before its last step has its reply stays untouched until that step is
-// done with: repeated, the step would move the event away from under its next attempt, whose outcome would
-// be lost.
+// An event that is dequeued again before its last step has its reply stays untouched until that
+// step is done with: repeated, the step would move the event away from under its next attempt,
+// whose outcome would be lost.
 func TestRedeliveredBeforeItsStepIsDone(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]bool{"the reply is late": false, "the reply was lost": true} {

@@ -13,9 +13,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/schedule"
 )
 
-// reporter knows the state of the dispatcher: what /readyz says of it, and which changes are worth a log
-// line. It writes one line a change, and no more than its limiter allows. Its lines name organizations
-// and hosts, never URLs, secrets or payloads.
+// reporter knows the state of the dispatcher: what /readyz says of it, and which changes are worth
+// a log line. It writes one line a change, and no more than its limiter allows. Its lines name
+// organizations and hosts, never URLs, secrets or payloads.
 type reporter struct {
 	logger *slog.Logger
 	limit  *rate.Limiter
@@ -80,8 +80,8 @@ func (r *reporter) redis(err error, initialized bool) {
 	}
 }
 
-// stepFailed notes that a step waits for Redis. It is logged once a minute at most, and not while the
-// heartbeat reports that Redis is unreachable: in an outage every step waits.
+// stepFailed notes that a step waits for Redis. It is logged once a minute at most, and not while
+// the heartbeat reports that Redis is unreachable: in an outage every step waits.
 func (r *reporter) stepFailed(err error) {
 	r.mu.Lock()
 	news := r.redisError == "" && time.Since(r.stepFailedAt) > time.Minute
@@ -106,8 +106,8 @@ func (r *reporter) requeued(n int) {
 	r.log(slog.LevelInfo, "requeued events whose dequeue reply was lost", "events", n)
 }
 
-// deliveryLog notes whether the delivery log lost entries: nil means that it did not. After a minute
-// without a loss the next one is logged again.
+// deliveryLog notes whether the delivery log lost entries: nil means that it did not. After a
+// minute without a loss the next one is logged again.
 func (r *reporter) deliveryLog(err error) {
 	if err == nil {
 		return

@@ -9,7 +9,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// What a shutdown may take beyond the grace period: to commit what ended, and to release what did not.
+// What a shutdown may take beyond the grace period: to commit what ended, and to release what did
+// not.
 const (
 	flushTime   = 3 * time.Second
 	releaseTime = 4 * time.Second
@@ -33,9 +34,9 @@ type process interface {
 	Commit(ctx context.Context, steps []queue.Step) (queue.CommitResult, error)
 }
 
-// session is one registration of this process in Redis, and all that is held under it. When the work was
-// recovered by another process, or Redis lost its data, the session ends and nothing that it holds counts
-// any more; the dispatcher begins another.
+// session is one registration of this process in Redis, and all that is held under it. When the
+// work was recovered by another process, or Redis lost its data, the session ends and nothing that
+// it holds counts any more; the dispatcher begins another.
 type session struct {
 	process  process
 	metrics  *Metrics
@@ -87,9 +88,9 @@ func newSession(d *Dispatcher, p process) *session {
 	return s
 }
 
-// serve works until stop is closed and then shuts down: what is in flight has until grace ends. It also
-// ends when the work was recovered by another process. The error says that what the session held could
-// not be released.
+// serve works until stop is closed and then shuts down: what is in flight has until grace ends. It
+// also ends when the work was recovered by another process. The error says that what the session
+// held could not be released.
 func (s *session) serve(grace context.Context, stop <-chan struct{}) error {
 	defer s.cancel()
 	if !s.register(stop) {

@@ -10,7 +10,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
 )
 
-// Events that were taken while the end came are handed over at once, however long what is in flight takes.
+// Events that were taken while the end came are handed over at once, however long what is in flight
+// takes.
 func TestShutdownHandsOverWhatItTakes(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -51,8 +51,8 @@ func NewTester(st *store.Store, o Options) (*Tester, error) {
 	}, nil
 }
 
-// Test sends a sample of event to the webhook of org, active or not. An attempt that was made is never an error, however it ended;
-// errors are *problem.Error or the store's.
+// Test sends a sample of event to the webhook of org, active or not. An attempt that was made is
+// never an error, however it ended; errors are *problem.Error or the store's.
 func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error) {
 	switch {
 	case event == "":

@@ -12,8 +12,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
 
-// worker makes at most one attempt of one event and returns the outcome. It changes nothing in Redis; it
-// tells the scheduler when an attempt begins.
+// worker makes at most one attempt of one event and returns the outcome. It changes nothing in
+// Redis; it tells the scheduler when an attempt begins.
 type worker struct {
 	lease        *lease
 	signals      *signals
@@ -40,8 +40,8 @@ func (w *worker) work(ctx context.Context, ev *event) outcome {
 	return decide(ev.Attempts, w.attempt(ctx, ev, hook), w.retryBackoff)
 }
 
-// awaitWebhook waits until attempts may begin and the organization's webhook is known. It reports false
-// if the session ends first.
+// awaitWebhook waits until attempts may begin and the organization's webhook is known. It reports
+// false if the session ends first.
 func (w *worker) awaitWebhook(ctx context.Context, org string) (config.Webhook, bool) {
 	pause := backoff.New(50 * time.Millisecond)
 	for {

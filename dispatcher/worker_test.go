@@ -98,7 +98,8 @@ func TestWorkerOutcomes(t *testing.T) {
 	}
 }
 
-// No attempt begins while the lease may have expired or the marker is missing; the next renewal lets it begin.
+// No attempt begins while the lease may have expired or the marker is missing; the next renewal
+// lets it begin.
 func TestNoAttemptWithoutALease(t *testing.T) {
 	for name, lose := range map[string]func(*bench){
 		"never renewed": func(*bench) {},
@@ -126,8 +127,8 @@ func TestNoAttemptWithoutALease(t *testing.T) {
 	}
 }
 
-// While the webhook cannot be read the event waits; a lease that expires meanwhile is checked again before
-// the attempt.
+// While the webhook cannot be read the event waits; a lease that expires meanwhile is checked again
+// before the attempt.
 func TestLeaseIsCheckedAfterTheWebhookWasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench()

@@ -43,7 +43,8 @@ func (p *endpoint) tier() tier {
 	return tierHealthy
 }
 
-// host is what endpoints of many organizations may share. Only failures to connect count against it.
+// host is what endpoints of many organizations may share. Only failures to connect count against
+// it.
 type host struct {
 	name     string
 	failures int // failures to connect in a row

@@ -10,9 +10,9 @@ const (
 	queuePerSlot  = 8           // events waiting in memory for each slot of a healthy endpoint
 	endpointsIdle = 10 * time.Minute
 
-	// If an attempt takes more than four times as long as the fastest of late, and this much more, its
-	// endpoint gets no further attempts in parallel: they would wait for each other there, or here for
-	// the processor.
+	// If an attempt takes more than four times as long as the fastest of late, and this much more,
+	// its endpoint gets no further attempts in parallel: they would wait for each other there, or
+	// here for the processor.
 	slowdownMargin = 10 * time.Millisecond
 )
 
@@ -52,8 +52,8 @@ type Result struct {
 	ConnectFailed bool // no connection came about
 }
 
-// AttemptEnded notes how an attempt of e ended. The caller parks the evicted events, which waited for
-// its endpoint.
+// AttemptEnded notes how an attempt of e ended. The caller parks the evicted events, which waited
+// for its endpoint.
 func (s *Scheduler) AttemptEnded(e *Event, r Result, now time.Time) (c HealthChange, evicted []*Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,8 +94,8 @@ func (s *Scheduler) AttemptEnded(e *Event, r Result, now time.Time) (c HealthCha
 	return c, evicted
 }
 
-// judge decides whether p is unhealthy. An endpoint that was unhealthy is of unknown health until an
-// attempt has succeeded. judge returns what waited for p and may not wait in its new tier.
+// judge decides whether p is unhealthy. An endpoint that was unhealthy is of unknown health until
+// an attempt has succeeded. judge returns what waited for p and may not wait in its new tier.
 func (s *Scheduler) judge(p *endpoint, now time.Time) (evicted []*Event) {
 	slow := false
 	for _, e := range p.running {
@@ -116,9 +116,9 @@ func (s *Scheduler) judge(p *endpoint, now time.Time) (evicted []*Event) {
 	return evicted
 }
 
-// Sweep judges every endpoint, because time alone may make one unhealthy, and finds parked events for
-// which there is room by now. It forgets endpoints and hosts that were idle for long. The caller parks
-// the evicted events.
+// Sweep judges every endpoint, because time alone may make one unhealthy, and finds parked events
+// for which there is room by now. It forgets endpoints and hosts that were idle for long. The
+// caller parks the evicted events.
 func (s *Scheduler) Sweep(now time.Time) (evicted []*Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

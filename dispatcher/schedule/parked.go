@@ -14,15 +14,16 @@ func (s *Scheduler) Parked(orgs []string, now time.Time) {
 	}
 }
 
-// enqueueReady adds p to the endpoints whose parked events should come back, if it has any and has room.
+// enqueueReady adds p to the endpoints whose parked events should come back, if it has any and has
+// room.
 func (s *Scheduler) enqueueReady(p *endpoint) {
 	if p.parked && s.wantsMore(p) {
 		s.unparkReady[p.org] = struct{}{}
 	}
 }
 
-// wantsMore reports whether parked events of p should come back: a slot is free and nothing waits for
-// it, or so little waits that fetching more is worth a round trip.
+// wantsMore reports whether parked events of p should come back: a slot is free and nothing waits
+// for it, or so little waits that fetching more is worth a round trip.
 func (s *Scheduler) wantsMore(p *endpoint) bool {
 	if !s.allows(p.tier(), p.inMemory(), p.largest) {
 		return false

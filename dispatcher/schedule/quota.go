@@ -29,8 +29,8 @@ func (u usage) minus(o usage) usage {
 	return usage{u.events - o.events, u.waiting - o.waiting, u.bytes - o.bytes}
 }
 
-// quota counts who uses how much of max_in_flight and max_in_flight_bytes, and decides who may use how
-// much. Of both:
+// quota counts who uses how much of max_in_flight and max_in_flight_bytes, and decides who may use
+// how much. Of both:
 //
 //   - Unhealthy endpoints and those of unknown health have at most half together. Unhealthy ones get no
 //     more beyond three eighths, so that an endpoint of unknown health finds room to prove itself.
@@ -42,7 +42,8 @@ func (u usage) minus(o usage) usage {
 //     events of its size would not fill half of max_in_flight_bytes.
 //   - If nothing is counted yet, one event always fits.
 //
-// The rest beyond these shares holds events while the caller finds out that there is no place for them.
+// The rest beyond these shares holds events while the caller finds out that there is no place for
+// them.
 type quota struct {
 	max      int
 	maxBytes int64
@@ -62,7 +63,8 @@ func (q *quota) bytesWithin(u usage, eighths int, size int64) bool {
 	return u.bytes == 0 || u.bytes+size <= q.maxBytes*int64(eighths)/8
 }
 
-// allows reports whether an endpoint with so many events in memory may have one more, of size bytes.
+// allows reports whether an endpoint with so many events in memory may have one more, of size
+// bytes.
 func (q *quota) allows(t tier, inMemory int, size int64) bool {
 	smallFirst := inMemory == 0 && size <= q.maxBytes/int64(2*q.max)
 	switch {
@@ -91,8 +93,8 @@ func (q *quota) queueRoom(t tier, waiting, concurrency int) int {
 	}
 }
 
-// reserve counts further events of p, limit of them at most, as if they were in memory, each as large
-// as the largest of late. It returns how many find a place.
+// reserve counts further events of p, limit of them at most, as if they were in memory, each as
+// large as the largest of late. It returns how many find a place.
 func (q *quota) reserve(p *endpoint, concurrency, limit int) (n int) {
 	t, inMemory, waiting := p.tier(), p.inMemory(), len(p.waiting)
 	for ; n < limit && q.allows(t, inMemory, p.largest); n++ {

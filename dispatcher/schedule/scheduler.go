@@ -1,10 +1,10 @@
-// Package schedule decides which events may be attempted now, which wait in memory and which go back
-// to Redis, so that no organization's endpoint delays another's.
+// Package schedule decides which events may be attempted now, which wait in memory and which go
+// back to Redis, so that no organization's endpoint delays another's.
 //
-// It is pure: it knows no Redis, starts no goroutine and has no clock. The caller passes the time in
-// and carries out what a Scheduler returns. Its rules of how much an endpoint may have are quota.go's,
-// its judgement of endpoints is endpoint_health.go's, and the events that wait in Redis for room are
-// parked.go's.
+// It is pure: it knows no Redis, starts no goroutine and has no clock. The caller passes the time
+// in and carries out what a Scheduler returns. Its rules of how much an endpoint may have are
+// quota.go's, its judgement of endpoints is endpoint_health.go's, and the events that wait in Redis
+// for room are parked.go's.
 package schedule
 
 import (
@@ -33,8 +33,8 @@ type Event struct {
 	started  time.Time // when the attempt in flight began; zero between attempts
 }
 
-// Scheduler tracks every event that a session holds in memory and decides which may start, wait or be
-// parked. It is safe for concurrent use.
+// Scheduler tracks every event that a session holds in memory and decides which may start, wait or
+// be parked. It is safe for concurrent use.
 //
 // Invariants:
 //
@@ -91,8 +91,8 @@ const (
 	Duplicate                  // it is in memory already
 )
 
-// Admit takes an event into memory. If the entry is in memory already, that event stays as it is and
-// is returned.
+// Admit takes an event into memory. If the entry is in memory already, that event stays as it is
+// and is returned.
 func (s *Scheduler) Admit(e *Event, now time.Time) (a Admission, known *Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +143,8 @@ func (s *Scheduler) endpoint(org string, now time.Time) *endpoint {
 	return p
 }
 
-// recount updates the quota after a change of p: it takes back what was counted, in the tier in which
-// it was counted, and counts p anew.
+// recount updates the quota after a change of p: it takes back what was counted, in the tier in
+// which it was counted, and counts p anew.
 func (s *Scheduler) recount(p *endpoint) {
 	s.used[p.countedAs] = s.used[p.countedAs].minus(p.counted)
 	p.counted = usage{events: p.inMemory(), waiting: len(p.waiting), bytes: p.bytes}
@@ -152,8 +152,8 @@ func (s *Scheduler) recount(p *endpoint) {
 	s.used[p.countedAs] = s.used[p.countedAs].plus(p.counted)
 }
 
-// ReleaseSlot frees the slot of e and returns the events that start now instead. The event itself stays
-// in memory until Forget.
+// ReleaseSlot frees the slot of e and returns the events that start now instead. The event itself
+// stays in memory until Forget.
 func (s *Scheduler) ReleaseSlot(e *Event) (starting []*Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,15 +189,16 @@ func (s *Scheduler) evict(p *endpoint, n int) (evicted []*Event) {
 	return evicted
 }
 
-// OverQuota reports whether e should give up its slot rather than be retried at once: its endpoint is
-// unhealthy, and unhealthy endpoints have used up their share.
+// OverQuota reports whether e should give up its slot rather than be retried at once: its endpoint
+// is unhealthy, and unhealthy endpoints have used up their share.
 func (s *Scheduler) OverQuota(e *Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return e.endpoint.unhealthy && s.used[tierUnhealthy].events > s.max*3/8
 }
 
-// Forget removes an event whose last step is committed, or which the process does not hold any more.
+// Forget removes an event whose last step is committed, or which the process does not hold any
+// more.
 func (s *Scheduler) Forget(e *Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// model drives a scheduler with random operations, as the dispatcher and the endpoints would, and checks
-// its invariants after each. It records on its own where each event is.
+// model drives a scheduler with random operations, as the dispatcher and the endpoints would, and
+// checks its invariants after each. It records on its own where each event is.
 type model struct {
 	t    *testing.T
 	seed uint64
@@ -43,8 +43,8 @@ func newModel(t *testing.T, seed uint64) *model {
 
 func hostOf(org string) string { return "host" + org[len(org)-1:] }
 
-// dequeue has a new event arrive as Redis would give it: to its organization's parked ones, if there
-// are any.
+// dequeue has a new event arrive as Redis would give it: to its organization's parked ones, if
+// there are any.
 func (m *model) dequeue() {
 	n, bytes := m.s.Room()
 	if n < 1 || bytes < int64(m.largest) {
@@ -267,8 +267,8 @@ func (m *model) parkedEvents() (n int) {
 	return n
 }
 
-// Whatever arrives, and however it ends, the scheduler's invariants hold; and in the end every event
-// has had its turn.
+// Whatever arrives, and however it ends, the scheduler's invariants hold; and in the end every
+// event has had its turn.
 func TestInvariants(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
@@ -338,8 +338,8 @@ func (m *model) play(shutDown bool) {
 	}
 }
 
-// shutDown closes the scheduler: nothing starts any more, and all that waits is drained, what arrives
-// meanwhile included.
+// shutDown closes the scheduler: nothing starts any more, and all that waits is drained, what
+// arrives meanwhile included.
 func (m *model) shutDown() {
 	m.s.Close()
 	m.closed = true
