@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # Builds tenzo-gateway, and runs it.
 #
-#   ./xcaddy.sh run [arguments of `tenzo-gateway run`…]   builds, then runs with the Caddyfile beside this script
-#   ./xcaddy.sh build [arguments of `xcaddy build`…]      builds bin/tenzo-gateway
+#   ./xcaddy.sh run [arguments of `tenzo-gateway run`…]   builds, then runs with the Caddyfile here
+#   ./xcaddy.sh build                                     builds bin/tenzo-gateway
+#   ./xcaddy.sh build [arguments of `xcaddy build`…]      builds it with further plugins
 #
-# With xcaddy on the PATH, `build` takes xcaddy's own arguments, such as --with github.com/mholt/caddy-ratelimit. Without it, plain Go
-# builds the same program from caddymodule/cmd/tenzo-gateway with the flags that xcaddy uses.
+# Without arguments, plain Go builds the program from caddymodule/cmd/tenzo-gateway with the flags
+# that xcaddy uses. With arguments, such as --with github.com/mholt/caddy-l4@v0.1.2, xcaddy builds:
 #
-# `run` needs no Redis: where TENZO_REDIS_URL is unset it says `embedded`, a server inside the gateway that forgets everything at exit.
-# TENZO_GATEWAY_PORT (8080), TENZO_TOOLS_PORT (8081), TENZO_STATUS_PORT (2112), TENZO_ADMIN_PORT (2019) and TENZO_EMBEDDED_ADDR
-# (127.0.0.1:36379) choose other ports.
+#   go install github.com/caddyserver/xcaddy/cmd/xcaddy@v0.4.5
+#
+# `run` needs no Redis. If TENZO_REDIS_URL is unset, it is set to `embedded`: a server inside the
+# gateway that keeps its data in memory and loses it at exit. Other ports are chosen with
+# TENZO_GATEWAY_PORT (8080), TENZO_TOOLS_PORT (8081), TENZO_STATUS_PORT (2112),
+# TENZO_ADMIN_PORT (2019) and TENZO_EMBEDDED_ADDR (127.0.0.1:36379).
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
@@ -26,26 +30,29 @@ usage() {
 	sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"
 }
 
-# What `tenzo-gateway version` says: the nearest tag and commit, or "devel" outside a git checkout.
+# Prints what `tenzo-gateway version` says: the nearest tag and commit, or "devel" outside a checkout.
 version() {
 	git describe --tags --always --dirty 2>/dev/null || printf 'devel'
 }
 
 build() {
-	command -v go >/dev/null || fail 'Go is needed: https://go.dev/dl/'
+	command -v go >/dev/null || fail 'Go is missing: https://go.dev/dl/'
 	local ldflags
 	ldflags="-w -s -X $module/caddymodule.Version=$(version)"
 	mkdir -p "$(dirname -- "$binary")"
-	if command -v xcaddy >/dev/null; then
-		local caddy
-		caddy=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
-		# These flags replace xcaddy's own, which are the same but for the version.
-		XCADDY_GO_BUILD_FLAGS="-trimpath -tags $tags -ldflags '$ldflags'" \
-			xcaddy build "$caddy" --with "$module/caddymodule" --replace "$module=$PWD" --output "$binary" "$@"
+	if [[ $# -eq 0 ]]; then
+		go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$binary" ./caddymodule/cmd/tenzo-gateway
 		return
 	fi
-	[[ $# -eq 0 ]] || fail "xcaddy is needed for: $* (go install github.com/caddyserver/xcaddy/cmd/xcaddy@latest)"
-	go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$binary" ./caddymodule/cmd/tenzo-gateway
+	command -v xcaddy >/dev/null ||
+		fail "xcaddy is missing, and needed for: $* (go install github.com/caddyserver/xcaddy/cmd/xcaddy@v0.4.5)"
+	local caddy
+	caddy=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
+	# The version v0.0.0 exists nowhere. Because it is named and replaced by this folder, Go asks no
+	# server which versions of this module there are. The build flags replace xcaddy's own, which are
+	# the same without the version.
+	XCADDY_GO_BUILD_FLAGS="-trimpath -tags $tags -ldflags '$ldflags'" \
+		xcaddy build "$caddy" --with "$module@v0.0.0=$PWD" --output "$binary" "$@"
 }
 
 run() {

@@ -1,5 +1,5 @@
-// Command tenzo-gateway is Caddy with the tenzo modules compiled in. To build it with further plugins, use
-// `xcaddy build --with github.com/tenzo-ai/tenzo-gateway/caddymodule --with …` instead.
+// Command tenzo-gateway is Caddy with the modules of tenzo-gateway compiled in. To add further plugins,
+// use `xcaddy build --with github.com/tenzo-ai/tenzo-gateway --with …` instead.
 package main
 
 import (
@@ -8,7 +8,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
-	_ "github.com/tenzo-ai/tenzo-gateway/caddymodule"
+	_ "github.com/tenzo-ai/tenzo-gateway"
 )
 
 func main() { caddycmd.Main() }
