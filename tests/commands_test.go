@@ -38,7 +38,7 @@ func TestKeysCommands(t *testing.T) {
 		wantRefusal(t, run(args...), strings.TrimSpace(names))
 	}
 
-	// Human output shows the key once, with how to use it.
+	// Human output shows the key countDuplicates, with how to use it.
 	shown := run("keys", "create", "--org", "acme", "--name", "Production")
 	secret := keyText.FindString(shown.Stdout)
 	if shown.Status != 0 || secret == "" || !strings.Contains(shown.Stdout, "Authorization: Bearer") {
@@ -123,7 +123,7 @@ func TestCommandsFindRedis(t *testing.T) {
 }
 
 // Without TENZO_REDIS_URL and without a line that names a Redis, nothing starts: a forgotten variable never becomes a store in memory.
-func TestForgottenRedis(t *testing.T) {
+func TestMissingRedisURL(t *testing.T) {
 	t.Parallel()
 	file := scratch(t, "Caddyfile", "http://127.0.0.1:"+strings.TrimPrefix(harness.FreeAddr(t), "127.0.0.1:")+" {\n tenzo_auth\n respond ok\n}\n")
 	c := harness.RunGateway(t, nil, "", "run", "--config", file, "--adapter", "caddyfile")
@@ -163,8 +163,8 @@ func TestVersionAndModules(t *testing.T) {
 	}
 }
 
-// TestKeysOverTheAdminEndpoint goes through the life of keys by HTTP (specification.md, section 10).
-func TestKeysOverTheAdminEndpoint(t *testing.T) {
+// TestKeysAdminAPI goes through the life of keys by HTTP (specification.md, section 10).
+func TestKeysAdminAPI(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()

@@ -20,12 +20,12 @@ import (
 // TestDelivery follows one event of each kind from the stream to the customer, who checks it as the documentation says.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	d := h.dispatch()
-	h.hook("acme", "/acme")
+	h.setWebhook("acme", "/acme")
 	const whsec = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	h.hook("globex", "/globex", "secret", whsec)
-	h.hook("initech", "/initech", "secret", "")
+	h.setWebhook("globex", "/globex", "secret", whsec)
+	h.setWebhook("initech", "/initech", "secret", "")
 	for _, org := range []string{"acme", "globex", "initech"} {
 		publish(t, h.rdb, "event", "interview.results", "org_id", org, "id", org+"-call", "payload",
 			`{"call_id":"`+org+`-call","internal":"hidden","overall_grade":85.50,"candidate_name":"J\u00f6rg"}`)
@@ -48,7 +48,7 @@ func TestDelivery(t *testing.T) {
 	if want := `{"event":"interview.results","call_id":"acme-call","overall_grade":85.50,"candidate_name":"J\u00f6rg"}`; string(acme.Body) != want {
 		t.Errorf("the body is %s", acme.Body)
 	}
-	if acme.Header.Get("X-Webhook-Event") != "interview.results" || acme.Path != "/"+hookToken+"/acme" {
+	if acme.Header.Get("X-Webhook-Event") != "interview.results" || acme.Path != "/"+webhookToken+"/acme" {
 		t.Errorf("came as %+v", acme)
 	}
 	note := seen[stream]
@@ -59,7 +59,7 @@ func TestDelivery(t *testing.T) {
 	}
 
 	// The signature of the documentation, checked by the very function that stands there.
-	for id, secret := range map[string]string{"acme-call": hookSecret, stream: hookSecret, "globex-call": whsec} {
+	for id, secret := range map[string]string{"acme-call": webhookSecret, stream: webhookSecret, "globex-call": whsec} {
 		verify := exec.Command("python3", filepath.Join(harness.Root(t), "tests/testdata/verify.py"), seen[id].Header.Get("X-Webhook-Signature"), secret)
 		verify.Stdin = strings.NewReader(string(seen[id].Body))
 		if out, err := verify.CombinedOutput(); err != nil {
@@ -72,7 +72,7 @@ func TestDelivery(t *testing.T) {
 	if err := hook.Verify(seen["globex-call"].Body, seen["globex-call"].Header); err != nil {
 		t.Errorf("the library refuses: %v", err)
 	}
-	if hook, err = standardwebhooks.NewWebhookRaw([]byte(hookSecret)); err != nil {
+	if hook, err = standardwebhooks.NewWebhookRaw([]byte(webhookSecret)); err != nil {
 		t.Fatal(err)
 	}
 	if err := hook.Verify(acme.Body, acme.Header); err != nil {
@@ -83,8 +83,8 @@ func TestDelivery(t *testing.T) {
 			t.Errorf("without a secret %s is %q", name, got)
 		}
 	}
-	h.settle(10*time.Second, books{Published: 4, Delivered: 4})
-	quiet(t, d.Log().String())
+	h.awaitDrained(10*time.Second, books{Published: 4, Delivered: 4})
+	checkNoSecrets(t, d.Log().String())
 
 	var log struct {
 		Items []struct {
@@ -100,16 +100,16 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// TestRetries tries the schedule: at once over a fresh connection, after 2 s, after 4 s, four requests in all, then dead. A replay is a
+// TestRetries tries the schedule: at countDuplicates over a fresh connection, after 2 s, after 4 s, four requests in all, then dead. A replay is a
 // fresh delivery under the same id.
 func TestRetries(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Status: 500})})
+	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Status: 500})})
 	d := h.dispatch()
-	h.hook("acme", "")
-	h.interview("acme", "one")
+	h.setWebhook("acme", "")
+	h.publishInterview("acme", "one")
 	h.receiver.Wait(4, 20*time.Second)
-	h.settle(10*time.Second, books{Published: 1, Dead: 1})
+	h.awaitDrained(10*time.Second, books{Published: 1, Dead: 1})
 	got := h.receiver.Received()
 	if len(got) != 4 {
 		t.Fatalf("%d requests", len(got))
@@ -136,7 +136,7 @@ func TestRetries(t *testing.T) {
 	}
 
 	// Without an active webhook a replay is refused and the event stays.
-	h.hook("acme", "", "active", "0")
+	h.setWebhook("acme", "", "active", "0")
 	refused := command(t, h.redis.URL(), "events", "dead", "replay", "one")
 	if refused.Status != 1 || len(h.deadLetters()) != 1 {
 		t.Errorf("a replay without an active webhook: %+v", refused)
@@ -145,22 +145,22 @@ func TestRetries(t *testing.T) {
 		t.Errorf("a replay of an unknown id: %+v", r)
 	}
 	h.receiver.SetAnswer(nil)
-	h.hook("acme", "")
+	h.setWebhook("acme", "")
 	if r := command(t, h.redis.URL(), "events", "dead", "replay", "one"); r.Status != 0 {
 		t.Errorf("replay: %+v", r)
 	}
 	if last := h.receiver.Wait(5, 10*time.Second)[4]; last.Header.Get("Webhook-Id") != "one" {
 		t.Errorf("the replay came as %v", last.Header)
 	}
-	h.settle(10*time.Second, books{Published: 1, Replayed: 1, Dead: 1, Delivered: 1})
+	h.awaitDrained(10*time.Second, books{Published: 1, Replayed: 1, Dead: 1, Delivered: 1})
 	if dead := h.deadLetters(); len(dead) != 0 {
 		t.Errorf("dead are still %+v", dead)
 	}
-	quiet(t, d.Log().String())
+	checkNoSecrets(t, d.Log().String())
 }
 
-// TestAnswers tries what acknowledges and what does not, each at an organization of its own.
-func TestAnswers(t *testing.T) {
+// TestAcknowledgingStatuses tries what acknowledges and what does not, each at an organization of its own.
+func TestAcknowledgingStatuses(t *testing.T) {
 	t.Parallel()
 	answers := map[string]struct {
 		answer harness.Answer
@@ -185,7 +185,7 @@ func TestAnswers(t *testing.T) {
 		"late":             {harness.Answer{Status: 200, Delay: 20 * time.Second}, false},
 		"drip-before-body": {harness.Answer{Status: 500, Drip: 50 * time.Millisecond}, false},
 	}
-	h := newHooks(t, harness.ReceiverOptions{Answer: func(r *harness.Received) harness.Answer {
+	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: func(r *harness.Received) harness.Answer {
 		if strings.HasSuffix(r.Path, "/elsewhere") {
 			t.Error("a redirect is followed")
 		}
@@ -194,15 +194,15 @@ func TestAnswers(t *testing.T) {
 	h.dispatch("--retry-backoff", "0s,0s", "--timeout", "2s")
 	acked, dead := 0, 0
 	for name, a := range answers {
-		h.hook(name, "/"+name)
-		h.interview(name, name)
+		h.setWebhook(name, "/"+name)
+		h.publishInterview(name, name)
 		if a.acked {
 			acked++
 		} else {
 			dead++
 		}
 	}
-	h.settle(40*time.Second, books{Published: int64(len(answers)), Delivered: int64(acked), Dead: int64(dead)})
+	h.awaitDrained(40*time.Second, books{Published: int64(len(answers)), Delivered: int64(acked), Dead: int64(dead)})
 	for id, n := range h.deliveries() {
 		want := 1
 		if !answers[id].acked {
@@ -217,13 +217,13 @@ func TestAnswers(t *testing.T) {
 // TestNotDelivered tries what never leaves, and why it does not.
 func TestNotDelivered(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	h.dispatch("--max-payload", "10KiB")
-	h.hook("acme", "")
-	h.hook("private", "", "url", "https://192.168.0.1/hook")
-	h.hook("plain", "", "url", "http://127.0.0.1/hook")
-	h.hook("nowhere", "", "url", "")
-	h.hook("odd", "", "active", "true")
+	h.setWebhook("acme", "")
+	h.setWebhook("private", "", "url", "https://192.168.0.1/hook")
+	h.setWebhook("plain", "", "url", "http://127.0.0.1/hook")
+	h.setWebhook("nowhere", "", "url", "")
+	h.setWebhook("odd", "", "active", "true")
 	long := strings.Repeat("x", 11<<10)
 	reasons := map[string]string{
 		publish(t, h.rdb, "event", "interview.results", "org_id", "acme", "id", "no-object", "payload", `[1]`):                                                  "invalid_payload",
@@ -245,11 +245,11 @@ func TestNotDelivered(t *testing.T) {
 		publish(t, h.rdb, "event", "interview.results", "org_id", "plain", "id", "plain", "payload", `{"call_id":"a"}`):                                         "blocked",
 		publish(t, h.rdb, "event", "interview.results", "org_id", "nowhere", "id", "nowhere", "payload", `{"call_id":"a"}`):                                     "blocked",
 	}
-	h.interview("odd", "inactive")
-	h.interview("none", "no-webhook")
+	h.publishInterview("odd", "inactive")
+	h.publishInterview("none", "no-webhook")
 	publish(t, h.rdb, "event", "whatever", "org_id", "none", "payload", "not even judged")
 	dead := int64(len(reasons))
-	h.settle(20*time.Second, books{Published: dead + 3, Dead: dead, Skipped: 3})
+	h.awaitDrained(20*time.Second, books{Published: dead + 3, Dead: dead, Skipped: 3})
 	if n := h.receiver.Count(); n != 0 {
 		t.Errorf("%d requests were made", n)
 	}
@@ -274,29 +274,29 @@ func TestNotDelivered(t *testing.T) {
 // TestDeduplication publishes the same id again: while the first is unfinished, after its delivery, and after it ended otherwise.
 func TestDeduplication(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
-	h.hook("acme", "")
-	h.hook("globex", "")
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
+	h.setWebhook("acme", "")
+	h.setWebhook("globex", "")
 	for range 3 {
-		h.interview("acme", "same")
+		h.publishInterview("acme", "same")
 	}
-	h.interview("globex", "same") // another organization's is another event
+	h.publishInterview("globex", "same") // another organization's is another event
 	h.dispatch()
-	h.settle(10*time.Second, books{Published: 4, Delivered: 2, Duplicate: 2})
-	h.interview("acme", "same")
-	h.settle(10*time.Second, books{Published: 5, Delivered: 2, Duplicate: 3})
+	h.awaitDrained(10*time.Second, books{Published: 4, Delivered: 2, Duplicate: 2})
+	h.publishInterview("acme", "same")
+	h.awaitDrained(10*time.Second, books{Published: 5, Delivered: 2, Duplicate: 3})
 	if n := h.receiver.Count(); n != 2 {
 		t.Errorf("%d requests", n)
 	}
-	// One that was skipped frees its id. A change of the webhook has arrived once an event of another id shows it.
+	// One that was skipped frees its id. A change of the webhook has arrived countDuplicates an event of another id shows it.
 	probes := 0
 	switched := func(active string, shows func(books) int64) (b books) {
 		t.Helper()
-		h.hook("acme", "", "active", active)
+		h.setWebhook("acme", "", "active", active)
 		before := shows(h.books())
 		harness.Eventually(t, 10*time.Second, func() error {
 			probes++
-			h.interview("acme", fmt.Sprint("probe-", probes))
+			h.publishInterview("acme", fmt.Sprint("probe-", probes))
 			harness.Eventually(t, 10*time.Second, func() error {
 				if b = h.books(); b.Waiting > 0 {
 					return fmt.Errorf("%d events wait", b.Waiting)
@@ -311,28 +311,28 @@ func TestDeduplication(t *testing.T) {
 		return b
 	}
 	b := switched("0", func(b books) int64 { return b.Skipped })
-	h.interview("acme", "later")
+	h.publishInterview("acme", "later")
 	b.Published, b.Skipped = b.Published+1, b.Skipped+1
-	h.settle(10*time.Second, b)
+	h.awaitDrained(10*time.Second, b)
 	b = switched("1", func(b books) int64 { return b.Delivered })
-	h.interview("acme", "later")
+	h.publishInterview("acme", "later")
 	b.Published, b.Delivered = b.Published+1, b.Delivered+1
-	h.settle(10*time.Second, b)
+	h.awaitDrained(10*time.Second, b)
 }
 
-// TestSettingsOfTheMoment changes a webhook between two attempts.
-func TestSettingsOfTheMoment(t *testing.T) {
+// TestWebhookChangedBetweenAttempts changes a webhook between two attempts.
+func TestWebhookChangedBetweenAttempts(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{Answer: func(r *harness.Received) harness.Answer {
+	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: func(r *harness.Received) harness.Answer {
 		if strings.HasSuffix(r.Path, "/old") {
 			return harness.Answer{Status: 500}
 		}
 		return harness.Answer{}
 	}})
 	h.dispatch()
-	h.hook("acme", "/old")
-	h.interview("acme", "one")
-	h.receiver.Wait(2, 10*time.Second) // the first attempt and the retry at once
+	h.setWebhook("acme", "/old")
+	h.publishInterview("acme", "one")
+	h.receiver.Wait(2, 10*time.Second) // the first attempt and the retry at countDuplicates
 	c := command(t, h.redis.URL(), "webhook", "set", "--org", "acme", "--url", h.receiver.URL()+"/new", "--allow-networks", "127.0.0.0/8")
 	if c.Status != 0 {
 		t.Fatalf("webhook set: %s", c.Stderr)
@@ -340,5 +340,5 @@ func TestSettingsOfTheMoment(t *testing.T) {
 	if last := h.receiver.Wait(3, 10*time.Second)[2]; last.Path != "/new" {
 		t.Errorf("the next attempt went to %s", last.Path)
 	}
-	h.settle(10*time.Second, books{Published: 1, Delivered: 1})
+	h.awaitDrained(10*time.Second, books{Published: 1, Delivered: 1})
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets more tests run at once than there are processors, unless told otherwise: most of them wait for something most of the time.
+// TestMain lets more tests run at countDuplicates than there are processors, unless told otherwise: most of them wait for something most of the time.
 // Those that measure, or load the machine, do not call t.Parallel.
 func TestMain(m *testing.M) {
 	flag.Parse()

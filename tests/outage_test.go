@@ -36,9 +36,9 @@ func unavailable(t *testing.T, g *gateway) error {
 	return nil
 }
 
-// TestRedisInTrouble does to Redis what may happen to it. Keys that are held work on, others get a 503 within a second, never a 401, and
-// all is well again without a restart once Redis is.
-func TestRedisInTrouble(t *testing.T) {
+// TestRedisOutage does to Redis what may happen to it. Keys that are held work on, others get a 503 within a second, never a 401, and
+// all is well again without a restart countDuplicates Redis is.
+func TestRedisOutage(t *testing.T) {
 	for name, trouble := range map[string]struct {
 		begin, end func(*testing.T, *harness.Redis)
 		within     time.Duration // how soon it shows
@@ -114,7 +114,7 @@ func TestRedisInTrouble(t *testing.T) {
 }
 
 // An empty Redis is trouble and not "all keys unknown"; that somebody makes a key in it changes nothing, though that key counts.
-func TestRedisThatLostItsData(t *testing.T) {
+func TestRedisWithoutMarker(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()
@@ -149,8 +149,8 @@ func TestRedisThatLostItsData(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, func() error { return g.want(makeKey("acme").secret, 401) })
 }
 
-// Many requests at once, while Redis hangs, are all answered within the second, and leave nothing behind.
-func TestNoPileUp(t *testing.T) {
+// Many requests at countDuplicates, while Redis hangs, are all answered within the second, and leave nothing behind.
+func TestRequestsDuringOutageLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()
@@ -186,8 +186,8 @@ func TestNoPileUp(t *testing.T) {
 	})
 }
 
-// Two hundred first uses of a key at once are one read of Redis.
-func TestOneReadForManyWaiters(t *testing.T) {
+// Two hundred first uses of a key at countDuplicates are one read of Redis.
+func TestConcurrentFirstUsesReadOnce(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()
@@ -224,7 +224,7 @@ func TestOneReadForManyWaiters(t *testing.T) {
 	}
 }
 
-// The embedded Redis lives as long as the process: over reloads, with keys and connections, and the log says once that it keeps nothing.
+// The embedded Redis lives as long as the process: over reloads, with keys and connections, and the log says countDuplicates that it keeps nothing.
 func TestEmbeddedRedis(t *testing.T) {
 	t.Parallel()
 	addr := harness.FreeAddr(t)

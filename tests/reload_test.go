@@ -82,15 +82,15 @@ func TestReloadUnderLoad(t *testing.T) {
 // TestReloadsLeaveNothingBehind counts goroutines and connections to Redis before and after many reloads.
 func TestReloadsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	g := startGateway(t, site{redis: h.redis.URL(), tenzo: h.block("")})
 	k := newKey(t, h.rdb, "acme")
-	h.hook("acme", "")
+	h.setWebhook("acme", "")
 	use := func(id string) {
 		t.Helper()
 		must(t, g.want(k.secret, 200))
 		at := h.receiver.Count()
-		h.interview("acme", id)
+		h.publishInterview("acme", id)
 		h.receiver.Wait(at+1, 20*time.Second)
 	}
 	measure := func() (goroutines float64, connections int) {
@@ -127,7 +127,7 @@ func TestReloadsLeaveNothingBehind(t *testing.T) {
 }
 
 // A reload that fails changes nothing.
-func TestReloadThatFails(t *testing.T) {
+func TestFailedReloadChangesNothing(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()

@@ -22,9 +22,9 @@ func TestRestore(t *testing.T) {
 	if len(steps) != 6 {
 		t.Fatalf("the document has %d steps that run", len(steps))
 	}
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	good, revoked := createKey(t, h.redis.URL(), "acme"), createKey(t, h.redis.URL(), "acme")
-	h.hook("acme", "/hook")
+	h.setWebhook("acme", "/hook")
 	h.publishMany(h.rdb, "acme", 0, 5)
 
 	// An operator's shell: redis-cli speaks to this Redis unless told otherwise, tenzo-gateway is on the PATH.
@@ -86,8 +86,8 @@ func TestRestore(t *testing.T) {
 	}
 
 	run(5)
-	h.settle(20*time.Second, books{Published: 5, Delivered: 5})
-	if got := h.receiver.Received(); len(got) != 5 || got[0].Path != "/"+hookToken+"/hook" {
+	h.awaitDrained(20*time.Second, books{Published: 5, Delivered: 5})
+	if got := h.receiver.Received(); len(got) != 5 || got[0].Path != "/"+webhookToken+"/hook" {
 		t.Errorf("the receiver got %d requests", len(got))
 	}
 	harness.Eventually(t, 10*time.Second, func() error { return g.want(makeKey("acme").secret, http.StatusUnauthorized) })

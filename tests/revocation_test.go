@@ -61,8 +61,8 @@ func TestRevocationAcrossGateways(t *testing.T) {
 	}
 }
 
-// troubledGateway reaches its Redis through a proxy, and holds a key.
-func troubledGateway(t *testing.T) (*harness.Redis, *harness.Proxy, *gateway, key) {
+// proxiedGateway reaches its Redis through a proxy, and holds a key.
+func proxiedGateway(t *testing.T) (*harness.Redis, *harness.Proxy, *gateway, key) {
 	t.Helper()
 	r := harness.StartRedis(t)
 	r.Mark()
@@ -73,12 +73,12 @@ func troubledGateway(t *testing.T) (*harness.Redis, *harness.Proxy, *gateway, ke
 	return r, p, g, k
 }
 
-// A push that was missed is caught up once Redis can be reached again.
-func TestRevocationMissedByTrouble(t *testing.T) {
+// A push that was missed is caught up countDuplicates Redis can be reached again.
+func TestMissedRevocationIsCaughtUp(t *testing.T) {
 	for name, trouble := range map[string]func(*harness.Proxy){"cut": (*harness.Proxy).Cut, "mute": (*harness.Proxy).Mute} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, p, g, k := troubledGateway(t)
+			r, p, g, k := proxiedGateway(t)
 			trouble(p)
 			revoke(t, r.Client(t), k)
 			must(t, g.want(k.secret, 200)) // it cannot know, and its minute has just begun
@@ -89,23 +89,23 @@ func TestRevocationMissedByTrouble(t *testing.T) {
 }
 
 // A push connection that is mute is noticed within 5 s although everything else passes: the gateway then reads by another one.
-func TestPushConnectionMute(t *testing.T) {
+func TestSilentPushConnection(t *testing.T) {
 	t.Parallel()
-	r, p, g, k := troubledGateway(t)
+	r, p, g, k := proxiedGateway(t)
 	p.MuteConnections() // those that stand now hang for good; whatever is opened from now on works
 	revoke(t, r.Client(t), k)
 	harness.Eventually(t, 8*time.Second, func() error { return g.want(k.secret, 401) })
 }
 
 // What may have been missed and can no longer be read makes the gateway ask again for every key.
-func TestRevocationThatCannotBeCaughtUp(t *testing.T) {
+func TestRevocationInTrimmedStream(t *testing.T) {
 	for name, lose := range map[string][]any{
 		"trimmed": {"xtrim", "tenzo:changes", "maxlen", 0},
 		"deleted": {"del", "tenzo:changes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, p, g, k := troubledGateway(t)
+			r, p, g, k := proxiedGateway(t)
 			p.Cut()
 			revoke(t, r.Client(t), k)
 			must(t, r.Client(t).Do(t.Context(), lose...).Err())
@@ -131,7 +131,7 @@ func TestRevocationWithoutPush(t *testing.T) {
 }
 
 // While Redis gives no answer at all, a key that is held works on, and for 60 s at most: then it is 503, never 401 and never let in.
-func TestOutageEndsEveryKeyWithinAMinute(t *testing.T) {
+func TestCachedKeyExpiresDuringOutage(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()

@@ -21,8 +21,8 @@ func TestSecretsStayHidden(t *testing.T) {
 	r.Mark()
 	rdb := r.Client(t)
 	receiver := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Status: 500})})
-	h := &hooks{t: t, redis: r, rdb: rdb, receiver: receiver}
-	h.hook("acme", "")
+	h := &webhookEnv{t: t, redis: r, rdb: rdb, receiver: receiver}
+	h.setWebhook("acme", "")
 	k := newKey(t, rdb, "acme")
 	unreadable := newKey(t, rdb, "acme", "expires_at", "whenever")
 	g := startGateway(t, site{
@@ -42,7 +42,7 @@ func TestSecretsStayHidden(t *testing.T) {
 	if a.StatusCode != 400 {
 		t.Errorf("two lines are answered %d", a.StatusCode)
 	}
-	h.interview("acme", "one")
+	h.publishInterview("acme", "one")
 	receiver.Wait(2, 20*time.Second)
 	r.Kill()
 	must(t, g.want(makeKey("acme").secret, 503))
@@ -62,7 +62,7 @@ func TestSecretsStayHidden(t *testing.T) {
 		return err
 	}))
 	for where, text := range texts {
-		for _, secret := range []string{password, hookSecret, hookToken, strings.TrimPrefix(k.secret, "tenzo_pk_")} {
+		for _, secret := range []string{password, webhookSecret, webhookToken, strings.TrimPrefix(k.secret, "tenzo_pk_")} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%s shows %s", where, secret)
 			}

@@ -19,7 +19,7 @@ import (
 )
 
 // The cores can be read, tested and used without knowing Caddy, and config knows nothing of who uses it.
-func TestCoresKnowNoCaddy(t *testing.T) {
+func TestPackageDependencies(t *testing.T) {
 	const module = "github.com/tenzo-ai/tenzo-gateway/"
 	for packages, forbidden := range map[string][]string{
 		"./config/...":                   {"github.com/caddyserver/", module + "dispatcher", module + "caddymodule"},
@@ -66,7 +66,7 @@ func TestRedisNamesAreSpelledInOnePlace(t *testing.T) {
 
 // names.go alone spells the names in Redis. The scripts get the fixed names as KEYS, and the prefixes
 // of the others declared by scripts.go; lib.lua alone puts these together.
-func TestScriptsNameKeysAsGoDoes(t *testing.T) {
+func TestScriptsSpellKeysAsGoDoes(t *testing.T) {
 	root := harness.Root(t)
 	read := func(path string) string {
 		t.Helper()

@@ -65,7 +65,7 @@ func TestPasswordInAFile(t *testing.T) {
 }
 
 // The access list of the specification is all that anything needs.
-func TestLimitedUser(t *testing.T) {
+func TestMinimalACL(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	must(t, r.Client(t).Do(t.Context(), "acl", "setuser", "gateway", "on", ">hunter2-hunter2",

@@ -150,7 +150,7 @@ func TestUsageIsExact(t *testing.T) {
 }
 
 // A gateway whose Redis is away counts on; nothing is lost when it comes back, be it a second older.
-func TestUsageOverAnOutage(t *testing.T) {
+func TestUsageAcrossOutage(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t, harness.AOF...)
 	r.Mark()

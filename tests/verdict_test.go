@@ -141,7 +141,7 @@ func TestHugeHeader(t *testing.T) {
 }
 
 // An expired key is refused at its instant, cached or not, and without a message.
-func TestExpiryNeedsNoMessage(t *testing.T) {
+func TestExpiryNeedsNoAnnouncement(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()
@@ -184,7 +184,7 @@ func TestPassErrors(t *testing.T) {
 }
 
 // Unknown keys in numbers are slowed down by client address, and keys that are held pass all the same.
-func TestUnknownKeysInNumbers(t *testing.T) {
+func TestUnknownKeyLimit(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()

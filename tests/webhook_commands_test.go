@@ -12,23 +12,23 @@ import (
 // TestWebhookCommands goes through the life of a webhook by the commands.
 func TestWebhookCommands(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	run := func(args ...string) harness.Result {
 		return command(t, h.redis.URL(), append([]string{"webhook"}, args...)...)
 	}
 	allow := []string{"--allow-networks", "127.0.0.0/8"}
-	url := h.receiver.URL() + "/" + hookToken
+	url := h.receiver.URL() + "/" + webhookToken
 
 	wantRefusal(t, run("show", "--org", "acme"), "")
 	wantRefusal(t, run("set", "--org", "acme", "--url", url), "127.0.0.1")
 	wantRefusal(t, run("set", "--org", "acme", "--url", "http://example.com/"), "https")
 	wantRefusal(t, run("set", "--org", "acme", "--url", url, "--secret", "plain-on-the-command-line"), "")
-	file := scratch(t, "secret", hookSecret+"\n")
+	file := scratch(t, "secret", webhookSecret+"\n")
 	set := run(append([]string{"set", "--org", "acme", "--url", url, "--secret", "@" + file, "--json"}, allow...)...)
-	if set.Status != 0 || strings.Contains(set.Stdout, hookSecret) {
+	if set.Status != 0 || strings.Contains(set.Stdout, webhookSecret) {
 		t.Errorf("webhook set: %+v", set)
 	}
-	if got, err := h.rdb.HGet(t.Context(), "tenzo:webhook:acme", "secret").Result(); err != nil || got != hookSecret {
+	if got, err := h.rdb.HGet(t.Context(), "tenzo:webhook:acme", "secret").Result(); err != nil || got != webhookSecret {
 		t.Errorf("the secret is %q, %v", got, err)
 	}
 	for _, step := range []struct{ command, active string }{{"disable", "0"}, {"enable", "1"}} {

@@ -13,11 +13,11 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// slow holds back requests of a method below api/keys: each is announced on began, and goes on when something comes from release.
-func (s *site) slow(method string) (began <-chan string, release chan<- bool) {
+// holdRequests holds back requests of a method below api/keys: each is announced on began, and goes on when something comes from release.
+func (s *site) holdRequests(method string) (began <-chan string, release chan<- bool) {
 	s.t.Helper()
 	announced, let := make(chan string), make(chan bool)
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == method && strings.Contains(r.URL.Path, "/api/keys") {
 			select {
 			case announced <- r.URL.Path:
@@ -54,10 +54,10 @@ func (b *tab) pressRevoke(name string) {
 }
 
 // What is being revoked cannot be called back: the dialog stays until it is done, so that what it says is of this key and no other.
-func TestRevokingIsNotCalledBack(t *testing.T) {
+func TestRevocationCannotBeInterrupted(t *testing.T) {
 	s := newSite(t, nil)
 	first, second := s.key("first", nil, 0, time.Time{}), s.key("second", nil, 0, time.Time{})
-	began, release := s.slow(http.MethodDelete)
+	began, release := s.holdRequests(http.MethodDelete)
 	b := newTab(t, 1280)
 	b.expect("503")
 	b.open(s.URL + "/#webhooks")
@@ -83,7 +83,7 @@ func TestRevokingIsNotCalledBack(t *testing.T) {
 	b.press(kb.Escape)
 	b.await("!document.querySelector('dialog[open]')")
 	b.pressRevoke("first")
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodDelete {
 			http.Error(w, "", http.StatusServiceUnavailable)
 			return
@@ -95,12 +95,12 @@ func TestRevokingIsNotCalledBack(t *testing.T) {
 	b.gone("Revoking…")
 	b.click("button", "Cancel")
 	b.await("!document.querySelector('dialog[open]')")
-	s.stand(nil)
+	s.intercept(nil)
 	b.pressRevoke("first")
 	b.gone("Something went wrong on the server.")
 	b.click("button", "Revoke key")
 	b.see("Key “first” revoked.")
-	harness.Eventually(t, patience, func() error {
+	harness.Eventually(t, uiTimeout, func() error {
 		page, err := s.Keys.List(t.Context(), org, 10, "")
 		if err != nil {
 			return err
@@ -115,9 +115,9 @@ func TestRevokingIsNotCalledBack(t *testing.T) {
 }
 
 // A key that is being made is shown, whatever the reader does meanwhile, and never in the place of another form.
-func TestKeyBeingMadeIsShown(t *testing.T) {
+func TestCreatedKeyIsAlwaysShown(t *testing.T) {
 	s := newSite(t, nil)
-	began, release := s.slow(http.MethodPost)
+	began, release := s.holdRequests(http.MethodPost)
 	b := newTab(t, 1280)
 	b.open(s.URL + "/#webhooks")
 	b.click("link", "API Keys")
@@ -156,7 +156,7 @@ func TestKeyBeingMadeIsShown(t *testing.T) {
 }
 
 // What is wrong with a key's name or day is said so that its reader knows what to change, and no longer than until it is changed.
-func TestKeyFormInWords(t *testing.T) {
+func TestKeyFormErrors(t *testing.T) {
 	s := newSite(t, nil)
 	b := newTab(t, 1280)
 	b.expect("422")
@@ -200,7 +200,7 @@ func TestKeyFormInWords(t *testing.T) {
 	}
 
 	// What only the API finds is worded here, too.
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method != http.MethodPost {
 			next.ServeHTTP(w, r)
 			return
@@ -215,7 +215,7 @@ func TestKeyFormInWords(t *testing.T) {
 		b.see(words)
 		b.gone("aw words of the API")
 	}
-	s.stand(nil)
+	s.intercept(nil)
 
 	longest := strings.Repeat("🔑", 100)
 	b.setDate("#key-expires", "9999-12-30")

@@ -146,11 +146,11 @@ func TestWebhookFromPageToReceiver(t *testing.T) {
 	for i, event := range []string{"interview.results", "note.finalized"} {
 		eval[bool](b, "document.querySelector('#event').value = "+quote(event)+", true")
 		b.click("button", "Send test event")
-		got := receiver.Wait(i+1, patience)[i]
+		got := receiver.Wait(i+1, uiTimeout)[i]
 		if got.Header.Get("X-Webhook-Event") != event || got.Header.Get("X-Webhook-Signature") != sign(got.Body, secret) {
 			t.Errorf("the test of %s arrived as %v", event, got.Header)
 		}
-		harness.Eventually(t, patience, func() error {
+		harness.Eventually(t, uiTimeout, func() error {
 			if rows := eval[int](b, "document.querySelectorAll('#deliveries tbody tr').length"); rows != i+1 {
 				return fmt.Errorf("%d deliveries show", rows)
 			}
@@ -174,7 +174,7 @@ func TestWebhookFromPageToReceiver(t *testing.T) {
 	receiver.SetAnswer(harness.Always(harness.Answer{Status: 204}))
 	b.click("button", "Redeliver")
 	b.see("Queued for redelivery.")
-	last := receiver.Wait(tried+1, patience)[tried]
+	last := receiver.Wait(tried+1, uiTimeout)[tried]
 	if last.Header.Get("Webhook-Id") != "note-42" || last.Header.Get("X-Webhook-Signature") != sign(last.Body, secret) {
 		t.Errorf("redelivered as %v", last.Header)
 	}
@@ -207,7 +207,7 @@ func sign(body []byte, secret string) string {
 }
 
 // The default set-up shows the page for its demo organization, and a key made there opens its gateway.
-func TestDefaultSetUp(t *testing.T) {
+func TestDefaultCaddyfile(t *testing.T) {
 	port := func() string { return fmt.Sprint(harness.FreePort(t)) }
 	gatewayPort, tools, status := port(), port(), port()
 	harness.StartGateway(t, harness.GatewayOptions{

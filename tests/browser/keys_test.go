@@ -19,13 +19,13 @@ import (
 // row is what the row of a key shows.
 func (b *tab) row(name string) string {
 	b.t.Helper()
-	return squash(eval[string](b, "[...document.querySelectorAll('#keys tbody tr')].find((r) => r.querySelector('.name').textContent === "+quote(name)+")?.innerText ?? ''"))
+	return collapseSpaces(eval[string](b, "[...document.querySelectorAll('#keys tbody tr')].find((r) => r.querySelector('.name').textContent === "+quote(name)+")?.innerText ?? ''"))
 }
 
 // rowShows waits until the row of a key shows a text.
 func (b *tab) rowShows(name, text string) {
 	b.t.Helper()
-	harness.Eventually(b.t, patience, func() error {
+	harness.Eventually(b.t, uiTimeout, func() error {
 		if row := b.row(name); !strings.Contains(row, text) {
 			return fmt.Errorf("the row of %q does not show %q but %q", name, text, row)
 		}
@@ -151,7 +151,7 @@ func TestLeavingForgetsTheKey(t *testing.T) {
 // The list shows every state, stays fresh by itself, and revoking is asked about first.
 func TestListAndRevoke(t *testing.T) {
 	s := newSite(t, nil)
-	s.furnish()
+	s.seed()
 	b := newTab(t, 1280)
 	b.open(s.URL + "/")
 	b.rowShows("Production Integration", "Active")
@@ -228,7 +228,7 @@ func TestTimeHint(t *testing.T) {
 }
 
 // Whatever a customer typed is text.
-func TestNamesAreText(t *testing.T) {
+func TestNamesAreEscaped(t *testing.T) {
 	s := newSite(t, nil)
 	names := []string{
 		`<img src=x onerror="document.title='owned'">`, `"><script>document.title='owned'</script>`, `{{constructor.constructor('x')()}}`,

@@ -15,7 +15,7 @@ import (
 // A moment breaks between its day and its time if anywhere, and never from the word before it, at no width and beside no name.
 func TestDatesStayWhole(t *testing.T) {
 	s := newSite(t, nil)
-	s.furnish()
+	s.seed()
 	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
 	s.key("Contractor integration for the staging environment of our applicant tracking system", map[string]string{
 		store.KeyCreatedAt: "2026-10-26T00:42:00Z", store.KeyExpiresAt: ago(48 * time.Hour),
@@ -64,7 +64,7 @@ func TestSwitchOnAPhone(t *testing.T) {
 }
 
 // That a list is not up to date is seen wherever the reader is in it.
-func TestStaleIsSeen(t *testing.T) {
+func TestStaleListIsMarked(t *testing.T) {
 	s := newSite(t, nil)
 	for i := range 60 {
 		s.key(fmt.Sprintf("key %d", i), nil, 0, time.Time{})
@@ -73,7 +73,7 @@ func TestStaleIsSeen(t *testing.T) {
 	b.expect("503")
 	b.open(s.URL + "/")
 	b.rowShows("key 0", "Active")
-	s.stand(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		http.Error(w, "", http.StatusServiceUnavailable)
 	})
 	b.see("Not up to date: Something went wrong on the server.")
@@ -83,6 +83,6 @@ func TestStaleIsSeen(t *testing.T) {
 			return s.height > 0 && s.top >= 0 && s.bottom <= innerHeight && document.elementFromPoint(s.left + 40, s.top + s.height / 2).matches('.stale') })()`)
 	}
 	b.window("keys-stale-scrolled")
-	s.stand(nil)
+	s.intercept(nil)
 	b.gone("Not up to date")
 }

@@ -81,7 +81,7 @@ func TestEmbedded(t *testing.T) {
 	b := newTab(t, 1280)
 	b.open(host.URL() + "/")
 	var frame *page.FrameTree
-	harness.Eventually(t, patience, func() error {
+	harness.Eventually(t, uiTimeout, func() error {
 		tree, err := call(b, page.GetFrameTree, cdp.Empty{})
 		if err != nil || len(tree.FrameTree.ChildFrames) != 1 || !strings.HasPrefix(tree.FrameTree.ChildFrames[0].Frame.URL, s.URL) {
 			return fmt.Errorf("the frame is not there, %v", err)
@@ -101,14 +101,14 @@ func TestEmbedded(t *testing.T) {
 		}
 		return string(result.Result.Value)
 	}
-	harness.Eventually(t, patience, func() error {
+	harness.Eventually(t, uiTimeout, func() error {
 		if shown := inFrame("document.body.innerText"); !strings.Contains(shown, "No API keys yet") {
 			return fmt.Errorf("the frame shows %s", shown)
 		}
 		return nil
 	})
 	inFrame(`document.querySelector('#generate').click(), document.querySelector('#key-name').value = 'Embedded', document.querySelector('#generate-form').requestSubmit()`)
-	harness.Eventually(t, patience, func() error {
+	harness.Eventually(t, uiTimeout, func() error {
 		keys, err := s.Keys.List(t.Context(), org, 10, "")
 		if err != nil || len(keys.Items) != 1 {
 			return fmt.Errorf("%d keys, %v: %s", len(keys.Items), err, inFrame("document.body.innerText"))
@@ -120,7 +120,7 @@ func TestEmbedded(t *testing.T) {
 // A script that finds its way into the page's markup is not run.
 func TestPolicyStopsInlineScript(t *testing.T) {
 	s := newSite(t, nil)
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(w, r)
 		if r.URL.Path == "/" {
 			_, _ = w.Write([]byte("<script>document.title = 'owned'</script>"))

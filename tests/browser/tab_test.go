@@ -18,18 +18,18 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// patience is how long a test waits for the page to show something.
-const patience = 20 * time.Second
+// uiTimeout is how long a test waits for the page to show something.
+const uiTimeout = 20 * time.Second
 
 // tab is a page in a browser context of its own.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu       sync.Mutex
-	trouble  []string // what the page or the browser complained of
-	hosts    map[string]bool
-	expected []string // parts of complaints that the test provokes
+	mu         sync.Mutex
+	complaints []string // what the page or the browser complained of
+	hosts      map[string]bool
+	expected   []string // parts of complaints that the test provokes
 }
 
 // newTab opens an empty tab of a width in CSS pixels. When the test ends, it fails where the page had an error, or broke its policy.
@@ -44,7 +44,7 @@ func newTab(t *testing.T, width int64) *tab {
 		cancel()
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		for _, s := range b.trouble {
+		for _, s := range b.complaints {
 			t.Errorf("the browser complains: %s", s)
 		}
 	})
@@ -103,7 +103,7 @@ func (b *tab) listen(event any) {
 			return
 		}
 	}
-	b.trouble = append(b.trouble, s)
+	b.complaints = append(b.complaints, s)
 }
 
 // requested returns the URLs the tab has asked for.
@@ -119,7 +119,7 @@ func (b *tab) requested() []string {
 
 func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, uiTimeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.t.Fatal(err)
@@ -128,7 +128,7 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 
 // call runs a protocol command.
 func call[P, R any](b *tab, cmd cdp.Command[P, R], params P) (R, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, uiTimeout)
 	defer cancel()
 	return chromedp.Call(ctx, cmd, params)
 }
@@ -142,7 +142,7 @@ func (b *tab) open(url string) {
 // eval evaluates an expression in the page, and waits where it is a promise.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, uiTimeout)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -154,8 +154,8 @@ func eval[T any](b *tab, expression string) T {
 // await waits until an expression is true.
 func (b *tab) await(expression string) {
 	b.t.Helper()
-	harness.Eventually(b.t, patience, func() error {
-		ctx, cancel := context.WithTimeout(b.ctx, patience)
+	harness.Eventually(b.t, uiTimeout, func() error {
+		ctx, cancel := context.WithTimeout(b.ctx, uiTimeout)
 		defer cancel()
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
 		if err != nil {
@@ -177,8 +177,8 @@ func (b *tab) text(selector string) string {
 // see waits until the page shows a text.
 func (b *tab) see(text string) {
 	b.t.Helper()
-	harness.Eventually(b.t, patience, func() error {
-		if shown := b.text("body"); !strings.Contains(squash(shown), squash(text)) {
+	harness.Eventually(b.t, uiTimeout, func() error {
+		if shown := b.text("body"); !strings.Contains(collapseSpaces(shown), collapseSpaces(text)) {
 			return fmt.Errorf("the page does not show %q but:\n%s", text, shown)
 		}
 		return nil
@@ -188,15 +188,15 @@ func (b *tab) see(text string) {
 // gone waits until the page does not show a text.
 func (b *tab) gone(text string) {
 	b.t.Helper()
-	harness.Eventually(b.t, patience, func() error {
-		if strings.Contains(squash(b.text("body")), squash(text)) {
+	harness.Eventually(b.t, uiTimeout, func() error {
+		if strings.Contains(collapseSpaces(b.text("body")), collapseSpaces(text)) {
 			return fmt.Errorf("the page still shows %q", text)
 		}
 		return nil
 	})
 }
 
-func squash(s string) string { return strings.Join(strings.Fields(s), " ") }
+func collapseSpaces(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func quote(s string) string {
 	q, err := json.Marshal(s)

@@ -21,7 +21,7 @@ import (
 // stored waits until the webhook of the organization is as wanted.
 func (s *site) stored(want func(config.Webhook, error) string) {
 	s.t.Helper()
-	harness.Eventually(s.t, patience, func() error {
+	harness.Eventually(s.t, uiTimeout, func() error {
 		if wrong := want(s.Webhooks.Get(s.t.Context(), org)); wrong != "" {
 			return fmt.Errorf("the webhook: %s", wrong)
 		}
@@ -193,7 +193,7 @@ func TestSendTestEvent(t *testing.T) {
 // The recent deliveries and the dead events, and having them redelivered.
 func TestDeliveriesAndRedeliver(t *testing.T) {
 	s := newSite(t, nil)
-	s.furnish()
+	s.seed()
 	b := newTab(t, 1280)
 	b.open(s.URL + "/#webhooks")
 	b.see("No answer")
@@ -242,18 +242,18 @@ func TestDeliveriesAndRedeliver(t *testing.T) {
 }
 
 // Events that would end as they did are not offered to be redelivered, nor counted as if they were; why they ended so is said in the
-// reader's words. They stand above the deliveries, since these ask for nothing.
-func TestHopelessEvents(t *testing.T) {
+// reader's words. They intercept above the deliveries, since these ask for nothing.
+func TestPermanentlyFailedEvents(t *testing.T) {
 	s := newSite(t, nil)
 	s.webhook("https://hooks.acme.example/tenzo-interviews", "", true)
 	for i := range 25 {
-		s.bury("note.finalized", fmt.Sprintf("note-%d", i), queue.ReasonRetriesExhausted, 4, 500, "the endpoint answered 500")
+		s.deadLetter("note.finalized", fmt.Sprintf("note-%d", i), queue.ReasonRetriesExhausted, 4, 500, "the endpoint answered 500")
 	}
 	for reason, words := range map[string]string{
 		"payload_too_large": "the payload is larger than max_payload", "unknown_event": "the event is neither documented nor listed in pass_event",
 		"invalid_payload": "the payload has no noteId", "invalid_event": "org_id is missing",
 	} {
-		s.bury("note.finalized", reason, reason, 0, 0, words)
+		s.deadLetter("note.finalized", reason, reason, 0, 0, words)
 	}
 	b := newTab(t, 1280)
 	b.open(s.URL + "/#webhooks")

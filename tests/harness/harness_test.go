@@ -86,7 +86,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-func TestProxyTroubles(t *testing.T) {
+func TestProxyFaults(t *testing.T) {
 	r := harness.StartRedis(t)
 	p := harness.StartProxy(t, r.Addr())
 	c := redis.NewClient(&redis.Options{Addr: p.Addr(), MaxRetries: -1, ContextTimeoutEnabled: true, PoolSize: 1})

@@ -78,7 +78,7 @@ func NewReceiver(t testing.TB, o ReceiverOptions) *Receiver {
 	r.server = &http.Server{
 		Handler:           r,
 		ReadHeaderTimeout: time.Minute,
-		ErrorLog:          quiet,
+		ErrorLog:          discardLog,
 		ConnContext:       r.number,
 		Protocols:         new(http.Protocols),
 	}

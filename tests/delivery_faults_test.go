@@ -17,8 +17,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// once checks that every event of an organization has arrived, and returns how many requests were more than one for an event.
-func (h *hooks) once(seen map[string]int, org string, n int) (duplicates int) {
+// countDuplicates checks that every event of an organization has arrived, and returns how many requests were more than one for an event.
+func (h *webhookEnv) countDuplicates(seen map[string]int, org string, n int) (duplicates int) {
 	h.t.Helper()
 	for i := range n {
 		id := fmt.Sprintf("%s-%d", org, i)
@@ -59,11 +59,11 @@ func TestKilledDispatchers(t *testing.T) {
 		kills = n
 	}
 	var got arrivals
-	h := newHooks(t, harness.ReceiverOptions{Forget: true, Record: got.record})
+	h := newWebhookEnv(t, harness.ReceiverOptions{Forget: true, Record: got.record})
 	const inFlight = 64
 	flags := []string{"--max-in-flight", strconv.Itoa(inFlight)}
-	h.hook("acme", "")
-	h.hook("globex", "")
+	h.setWebhook("acme", "")
+	h.setWebhook("globex", "")
 	pair := []*dispatcher{h.dispatch(flags...), h.dispatch(flags...)}
 	const burst = 500
 	for i := range kills {
@@ -81,24 +81,24 @@ func TestKilledDispatchers(t *testing.T) {
 	}
 	killed := time.Now()
 	total := int64(2 * kills * burst)
-	h.settle(60*time.Second, books{Published: total, Delivered: total})
+	h.awaitDrained(60*time.Second, books{Published: total, Delivered: total})
 	took := time.Since(killed)
 	if took > 20*time.Second {
 		t.Errorf("all is delivered only %v after the last kill", took)
 	}
-	duplicates := h.once(got.counts(), "acme", kills*burst) + h.once(got.counts(), "globex", kills*burst)
+	duplicates := h.countDuplicates(got.counts(), "acme", kills*burst) + h.countDuplicates(got.counts(), "globex", kills*burst)
 	if duplicates > kills*inFlight {
 		t.Errorf("%d duplicates; at most %d were in flight", duplicates, kills*inFlight)
 	}
 	t.Logf("%d events, %d kills: %d duplicates, all delivered %v after the last kill", total, kills, duplicates, took.Round(time.Millisecond))
 }
 
-// TestRedisTroubleWhileDelivering restarts Redis (with AOF) and pauses it in mid-burst: nothing is lost, and only what was in flight may
+// TestRedisOutageWhileDelivering restarts Redis (with AOF) and pauses it in mid-burst: nothing is lost, and only what was in flight may
 // come twice.
-func TestRedisTroubleWhileDelivering(t *testing.T) {
-	for name, trouble := range map[string]func(*hooks){
-		"restarted": func(h *hooks) { h.redis.Restart() },
-		"paused": func(h *hooks) {
+func TestRedisOutageWhileDelivering(t *testing.T) {
+	for name, trouble := range map[string]func(*webhookEnv){
+		"restarted": func(h *webhookEnv) { h.redis.Restart() },
+		"paused": func(h *webhookEnv) {
 			h.redis.Pause()
 			at := h.receiver.Count()
 			// What is in flight goes on; then nothing new begins.
@@ -117,8 +117,8 @@ func TestRedisTroubleWhileDelivering(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got arrivals
-			h := newHooks(t, harness.ReceiverOptions{Forget: true, Record: got.record, Answer: harness.Always(harness.Answer{Delay: 2 * time.Millisecond})})
-			h.hook("acme", "")
+			h := newWebhookEnv(t, harness.ReceiverOptions{Forget: true, Record: got.record, Answer: harness.Always(harness.Answer{Delay: 2 * time.Millisecond})})
+			h.setWebhook("acme", "")
 			h.dispatch("--max-in-flight", "64")
 			h.publishMany(h.rdb, "acme", 0, 3000)
 			harness.Eventually(t, 30*time.Second, func() error {
@@ -129,8 +129,8 @@ func TestRedisTroubleWhileDelivering(t *testing.T) {
 			})
 			trouble(h)
 			h.rdb = h.redis.Client(t)
-			h.settle(60*time.Second, books{Published: 3000, Delivered: 3000})
-			if n := h.once(got.counts(), "acme", 3000); n > 64 {
+			h.awaitDrained(60*time.Second, books{Published: 3000, Delivered: 3000})
+			if n := h.countDuplicates(got.counts(), "acme", 3000); n > 64 {
 				t.Errorf("%d requests came twice", n)
 			}
 		})
@@ -141,19 +141,19 @@ func TestRedisTroubleWhileDelivering(t *testing.T) {
 // delivered, and what is gone is counted as lost.
 func TestStreamRecreated(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	d := h.dispatch()
-	h.hook("acme", "")
-	h.interview("acme", "before")
-	h.settle(10*time.Second, books{Published: 1, Delivered: 1})
+	h.setWebhook("acme", "")
+	h.publishInterview("acme", "before")
+	h.awaitDrained(10*time.Second, books{Published: 1, Delivered: 1})
 
 	must(t, h.rdb.Del(t.Context(), "tenzo:events").Err())
-	h.interview("acme", "after-del")
-	h.settle(10*time.Second, books{Published: 2, Delivered: 2})
+	h.publishInterview("acme", "after-del")
+	h.awaitDrained(10*time.Second, books{Published: 2, Delivered: 2})
 
 	must(t, h.rdb.XGroupDestroy(t.Context(), "tenzo:events", "dispatcher").Err())
-	h.interview("acme", "after-destroy")
-	h.settle(10*time.Second, books{Published: 3, Delivered: 3})
+	h.publishInterview("acme", "after-destroy")
+	h.awaitDrained(10*time.Second, books{Published: 3, Delivered: 3})
 
 	h.redis.FlushAll()
 	harness.Eventually(t, 4*time.Second, func() error {
@@ -163,11 +163,11 @@ func TestStreamRecreated(t *testing.T) {
 		}
 		return err
 	})
-	h.interview("acme", "without-marker") // waits: Redis has lost its data
-	h.hook("acme", "")                    // before the marker, which lets it go on at once
+	h.publishInterview("acme", "without-marker") // waits: Redis has lost its data
+	h.setWebhook("acme", "")                     // before the marker, which lets it go on at countDuplicates
 	h.redis.Mark()
-	h.interview("acme", "after-flush")
-	h.settle(10*time.Second, books{Published: 2, Delivered: 2})
+	h.publishInterview("acme", "after-flush")
+	h.awaitDrained(10*time.Second, books{Published: 2, Delivered: 2})
 	if n := h.deliveries(); n["without-marker"] != 1 || n["after-flush"] != 1 {
 		t.Errorf("delivered %v", n)
 	}
@@ -176,7 +176,7 @@ func TestStreamRecreated(t *testing.T) {
 // TestWaitsWithoutMarker publishes into a Redis that was never marked: nothing is delivered or skipped until it is.
 func TestWaitsWithoutMarker(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	d := h.dispatch()
 	must(t, h.rdb.Del(t.Context(), "tenzo:schema").Err())
 	harness.Eventually(t, 4*time.Second, func() error {
@@ -186,9 +186,9 @@ func TestWaitsWithoutMarker(t *testing.T) {
 		}
 		return err
 	})
-	h.hook("acme", "")
-	h.interview("acme", "one")
-	h.interview("nobody", "two")
+	h.setWebhook("acme", "")
+	h.publishInterview("acme", "one")
+	h.publishInterview("nobody", "two")
 	if err := harness.Poll(2*time.Second, func() error {
 		n, err := h.rdb.XLen(t.Context(), "tenzo:events").Result()
 		if err == nil && n == 2 {
@@ -199,20 +199,20 @@ func TestWaitsWithoutMarker(t *testing.T) {
 		t.Error("without a marker an event was finished")
 	}
 	h.redis.Mark()
-	h.settle(10*time.Second, books{Published: 2, Delivered: 1, Skipped: 1})
+	h.awaitDrained(10*time.Second, books{Published: 2, Delivered: 1, Skipped: 1})
 }
 
-// TestStrangerInOurGroup has somebody read events in our group who never acknowledges: they are delivered all the same, once.
-func TestStrangerInOurGroup(t *testing.T) {
+// TestForeignConsumerInGroup has somebody read events in our group who never acknowledges: they are delivered all the same, countDuplicates.
+func TestForeignConsumerInGroup(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
-	h.hook("acme", "")
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
+	h.setWebhook("acme", "")
 	h.dispatch()
-	h.interview("acme", "before")
-	h.settle(10*time.Second, books{Published: 1, Delivered: 1})
+	h.publishInterview("acme", "before")
+	h.awaitDrained(10*time.Second, books{Published: 1, Delivered: 1})
 	// While it reads as well, which of the two gets an event is chance; some it gets.
 	for i := range 20 {
-		h.interview("acme", fmt.Sprint("contested-", i))
+		h.publishInterview("acme", fmt.Sprint("contested-", i))
 		err := h.rdb.XReadGroup(t.Context(), &redis.XReadGroupArgs{
 			Group: "dispatcher", Consumer: "stranger", Streams: []string{"tenzo:events", ">"}, Count: 1, Block: -1,
 		}).Err()
@@ -220,7 +220,7 @@ func TestStrangerInOurGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h.settle(60*time.Second, books{Published: 21, Delivered: 21})
+	h.awaitDrained(60*time.Second, books{Published: 21, Delivered: 21})
 	if n := h.receiver.Count(); n != 21 {
 		t.Errorf("%d requests for 21 events", n)
 	}
@@ -229,19 +229,19 @@ func TestStrangerInOurGroup(t *testing.T) {
 // TestLossIsCounted deletes events that nobody has delivered: the books show it until somebody writes it off.
 func TestLossIsCounted(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t, harness.ReceiverOptions{})
+	h := newWebhookEnv(t, harness.ReceiverOptions{})
 	d := h.dispatch()
-	h.hook("acme", "")
-	h.interview("acme", "one")
-	h.settle(10*time.Second, books{Published: 1, Delivered: 1})
+	h.setWebhook("acme", "")
+	h.publishInterview("acme", "one")
+	h.awaitDrained(10*time.Second, books{Published: 1, Delivered: 1})
 	d.Terminate()
 	d.Wait(20 * time.Second)
 	for i := range 3 {
-		h.interview("acme", fmt.Sprint("lost-", i))
+		h.publishInterview("acme", fmt.Sprint("lost-", i))
 	}
 	must(t, h.rdb.XTrimMaxLen(t.Context(), "tenzo:events", 1).Err())
 	d = h.dispatch()
-	h.settle(10*time.Second, books{Published: 4, Delivered: 2, Difference: 2})
+	h.awaitDrained(10*time.Second, books{Published: 4, Delivered: 2, Difference: 2})
 	harness.Eventually(t, 30*time.Second, func() error {
 		for _, sample := range []string{"tenzo_webhook_books_difference", "tenzo_webhook_lost_total"} {
 			if n, err := metric(d.status, sample); err != nil || n != 2 {
@@ -264,7 +264,7 @@ func TestIsolation(t *testing.T) {
 	var mu sync.Mutex
 	delays := []time.Duration{}
 	published := map[string]time.Time{}
-	h := newHooks(t, harness.ReceiverOptions{
+	h := newWebhookEnv(t, harness.ReceiverOptions{
 		Answer: func(r *harness.Received) harness.Answer {
 			switch {
 			case strings.HasSuffix(r.Path, "/hang"):
@@ -288,7 +288,7 @@ func TestIsolation(t *testing.T) {
 		case i < 8:
 			path = "/fail"
 		}
-		h.hook(fmt.Sprint("org", i), path)
+		h.setWebhook(fmt.Sprint("org", i), path)
 	}
 	h.dispatch("--max-in-flight", "128")
 	healthy := 0
@@ -304,7 +304,7 @@ func TestIsolation(t *testing.T) {
 				healthy++
 			}
 			mu.Unlock()
-			h.interview(fmt.Sprint("org", i), id)
+			h.publishInterview(fmt.Sprint("org", i), id)
 		}
 	}
 	harness.Eventually(t, 10*time.Second, func() error {

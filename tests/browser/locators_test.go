@@ -41,7 +41,7 @@ func (b *tab) named(role, name string) ([]cdp.BackendNodeID, error) {
 func (b *tab) find(role, name string) cdp.BackendNodeID {
 	b.t.Helper()
 	var found cdp.BackendNodeID
-	harness.Eventually(b.t, patience, func() error {
+	harness.Eventually(b.t, uiTimeout, func() error {
 		all, err := b.named(role, name)
 		if err != nil {
 			return err
@@ -58,7 +58,7 @@ func (b *tab) find(role, name string) cdp.BackendNodeID {
 // absent waits until nothing has a role and accessible name.
 func (b *tab) absent(role, name string) {
 	b.t.Helper()
-	harness.Eventually(b.t, patience, func() error {
+	harness.Eventually(b.t, uiTimeout, func() error {
 		all, err := b.named(role, name)
 		if err == nil && len(all) > 0 {
 			err = fmt.Errorf("there is a %s named %q", role, name)
@@ -70,7 +70,7 @@ func (b *tab) absent(role, name string) {
 // click clicks what has a role and accessible name, in its middle, as a mouse does.
 func (b *tab) click(role, name string) {
 	b.t.Helper()
-	harness.Eventually(b.t, patience, func() error { return b.tryClick(b.find(role, name)) })
+	harness.Eventually(b.t, uiTimeout, func() error { return b.tryClick(b.find(role, name)) })
 }
 
 func (b *tab) tryClick(id cdp.BackendNodeID) error {
@@ -86,16 +86,16 @@ func (b *tab) tryClick(id cdp.BackendNodeID) error {
 	}
 	q := quads.Quads[0]
 	x, y := (q[0]+q[4])/2, (q[1]+q[5])/2
-	if err := b.hits(id, x, y); err != nil {
+	if err := b.isTopmost(id, x, y); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, uiTimeout)
 	defer cancel()
 	return chromedp.Do(ctx, chromedp.MouseClickXY(x, y))
 }
 
-// hits says whether a point of the window belongs to a node, rather than to what lies over it, or came there meanwhile.
-func (b *tab) hits(id cdp.BackendNodeID, x, y float64) error {
+// isTopmost says whether a point of the window belongs to a node, rather than to what lies over it, or came there meanwhile.
+func (b *tab) isTopmost(id cdp.BackendNodeID, x, y float64) error {
 	node, err := call(b, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: id})
 	if err != nil {
 		return err

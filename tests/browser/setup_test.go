@@ -83,8 +83,8 @@ func newSite(t *testing.T, test tester) *site {
 	return s
 }
 
-// stand puts something between the browser and the page.
-func (s *site) stand(between func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+// intercept puts something between the browser and the page.
+func (s *site) intercept(between func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.between = between
@@ -118,8 +118,8 @@ func (s *site) webhook(url, secret string, active bool) {
 	s.must(err)
 }
 
-// bury makes a dead event.
-func (s *site) bury(event, id, reason string, attempts, status int, words string) {
+// deadLetter makes a dead event.
+func (s *site) deadLetter(event, id, reason string, attempts, status int, words string) {
 	s.t.Helper()
 	ctx := s.t.Context()
 	_, err := s.Queue.Publish(ctx, queue.Event{Name: event, OrgID: org, ID: id, Payload: []byte(`{"noteId":"n","meeting":{"type":"intake"}}`)})
@@ -155,8 +155,8 @@ func (s *site) must(err error) {
 	}
 }
 
-// furnish gives the organization keys in every state, a webhook and a history.
-func (s *site) furnish() {
+// seed gives the organization keys in every state, a webhook and a history.
+func (s *site) seed() {
 	s.t.Helper()
 	now := time.Now()
 	at := func(d time.Duration) string { return now.Add(d).UTC().Format(time.RFC3339) }
@@ -178,7 +178,7 @@ func (s *site) furnish() {
 		d.At = now.Add(time.Duration(i-5) * 7 * time.Minute)
 		s.deliver(d)
 	}
-	s.bury("note.finalized", "note-7f3e2a91", queue.ReasonRetriesExhausted, 4, 500, "the endpoint answered 500")
-	s.bury("interview.results", "call-51d0c2", queue.ReasonRetriesExhausted, 4, 0, "the TLS certificate of hooks.acme.example has expired")
-	s.bury("note.finalized", "note-11aa", queue.ReasonBlocked, 0, 0, "the host resolves to 10.0.0.7, a private address")
+	s.deadLetter("note.finalized", "note-7f3e2a91", queue.ReasonRetriesExhausted, 4, 500, "the endpoint answered 500")
+	s.deadLetter("interview.results", "call-51d0c2", queue.ReasonRetriesExhausted, 4, 0, "the TLS certificate of hooks.acme.example has expired")
+	s.deadLetter("note.finalized", "note-11aa", queue.ReasonBlocked, 0, 0, "the host resolves to 10.0.0.7, a private address")
 }

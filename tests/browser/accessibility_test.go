@@ -12,7 +12,7 @@ import (
 // The page fits every window from 320 pixels, and still says everything.
 func TestWidths(t *testing.T) {
 	s := newSite(t, nil)
-	s.furnish()
+	s.seed()
 	b := newTab(t, 1280)
 	for _, width := range []int64{320, 390, 768, 1024, 1920} {
 		b.do(chromedp.EmulateViewport(width, 900))

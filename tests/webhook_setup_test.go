@@ -13,19 +13,19 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// hooks is what the tests of webhooks work with: a Redis that keeps what it acknowledged, and a receiver of everything.
-type hooks struct {
+// webhookEnv is what the tests of webhooks work with: a Redis that keeps what it acknowledged, and a receiver of everything.
+type webhookEnv struct {
 	t        *testing.T
 	redis    *harness.Redis
 	rdb      *redis.Client
 	receiver *harness.Receiver
 }
 
-func newHooks(t *testing.T, o harness.ReceiverOptions) *hooks {
+func newWebhookEnv(t *testing.T, o harness.ReceiverOptions) *webhookEnv {
 	t.Helper()
 	r := harness.StartRedis(t, harness.AOF...)
 	r.Mark()
-	return &hooks{t: t, redis: r, rdb: r.Client(t), receiver: harness.NewReceiver(t, o)}
+	return &webhookEnv{t: t, redis: r, rdb: r.Client(t), receiver: harness.NewReceiver(t, o)}
 }
 
 // dispatcher is a running `tenzo-gateway dispatch`.
@@ -35,12 +35,12 @@ type dispatcher struct {
 }
 
 // dispatch starts a dispatcher that trusts the receiver, and may reach it. Flags win over its own.
-func (h *hooks) dispatch(flags ...string) *dispatcher {
+func (h *webhookEnv) dispatch(flags ...string) *dispatcher {
 	h.t.Helper()
 	return h.dispatchOn(h.redis.URL(), flags...)
 }
 
-func (h *hooks) dispatchOn(redisURL string, flags ...string) *dispatcher {
+func (h *webhookEnv) dispatchOn(redisURL string, flags ...string) *dispatcher {
 	h.t.Helper()
 	listen := harness.FreeAddr(h.t)
 	d := &dispatcher{status: "http://" + listen}
@@ -51,17 +51,17 @@ func (h *hooks) dispatchOn(redisURL string, flags ...string) *dispatcher {
 	return d
 }
 
-// hookSecret signs what the tests deliver. No log shows it, nor the path of a URL, which may hold a token.
+// webhookSecret signs what the tests deliver. No log shows it, nor the path of a URL, which may hold a token.
 const (
-	hookSecret = "s3cr3t-of-the-tests-ümläut"
-	hookToken  = "t0ken-in-the-path"
+	webhookSecret = "s3cr3t-of-the-tests-ümläut"
+	webhookToken  = "t0ken-in-the-path"
 )
 
 // hook sets an organization's webhook as another program does. Empty values win over the usual ones and remove the field.
-func (h *hooks) hook(org, path string, fields ...string) {
+func (h *webhookEnv) setWebhook(org, path string, fields ...string) {
 	h.t.Helper()
 	hash := map[string]any{
-		"url": h.receiver.URL() + "/" + hookToken + path, "secret": hookSecret, "active": "1", "created_at": now(), "updated_at": now(),
+		"url": h.receiver.URL() + "/" + webhookToken + path, "secret": webhookSecret, "active": "1", "created_at": now(), "updated_at": now(),
 	}
 	for i := 0; i < len(fields); i += 2 {
 		if hash[fields[i]] = fields[i+1]; fields[i+1] == "" {
@@ -82,13 +82,13 @@ func publish(t *testing.T, rdb redis.UniversalClient, fields ...string) (streamI
 }
 
 // interview publishes an event with an id of its own.
-func (h *hooks) interview(org, id string) {
+func (h *webhookEnv) publishInterview(org, id string) {
 	h.t.Helper()
 	publish(h.t, h.rdb, "event", "interview.results", "org_id", org, "id", id, "payload", `{"call_id":"`+id+`"}`)
 }
 
 // publishMany publishes events id 0 to n-1 of an organization in pipelines.
-func (h *hooks) publishMany(rdb redis.UniversalClient, org string, from, to int) {
+func (h *webhookEnv) publishMany(rdb redis.UniversalClient, org string, from, to int) {
 	h.t.Helper()
 	for from < to {
 		_, err := rdb.Pipelined(h.t.Context(), func(p redis.Pipeliner) error {
@@ -110,7 +110,7 @@ type books struct {
 }
 
 // books reads the books by the command, and checks that they balance.
-func (h *hooks) books() books {
+func (h *webhookEnv) books() books {
 	h.t.Helper()
 	r := command(h.t, h.redis.URL(), "events", "status", "--json")
 	var b books
@@ -124,7 +124,7 @@ func (h *hooks) books() books {
 }
 
 // settle waits until nothing waits any more, and compares the books.
-func (h *hooks) settle(within time.Duration, want books) {
+func (h *webhookEnv) awaitDrained(within time.Duration, want books) {
 	h.t.Helper()
 	harness.Eventually(h.t, within, func() error {
 		n, err := h.rdb.XLen(h.t.Context(), "tenzo:events").Result()
@@ -139,7 +139,7 @@ func (h *hooks) settle(within time.Duration, want books) {
 }
 
 // deliveries counts requests by Webhook-Id.
-func (h *hooks) deliveries() map[string]int {
+func (h *webhookEnv) deliveries() map[string]int {
 	n := map[string]int{}
 	for _, r := range h.receiver.Received() {
 		n[r.Header.Get("Webhook-Id")]++
@@ -147,10 +147,10 @@ func (h *hooks) deliveries() map[string]int {
 	return n
 }
 
-// quiet checks that nothing secret stands in the log of a process.
-func quiet(t *testing.T, log string) {
+// checkNoSecrets checks that nothing secret stands in the log of a process.
+func checkNoSecrets(t *testing.T, log string) {
 	t.Helper()
-	for _, secret := range []string{hookSecret, hookToken} {
+	for _, secret := range []string{webhookSecret, webhookToken} {
 		if strings.Contains(log, secret) {
 			t.Errorf("a log shows %q", secret)
 		}
@@ -158,7 +158,7 @@ func quiet(t *testing.T, log string) {
 }
 
 // deadLetters lists dead events by the command.
-func (h *hooks) deadLetters(args ...string) (items []struct {
+func (h *webhookEnv) deadLetters(args ...string) (items []struct {
 	ID, Event, OrgID, Reason string
 	Attempts                 int
 	LastStatus               *int    `json:"last_status"`

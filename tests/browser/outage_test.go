@@ -15,13 +15,13 @@ import (
 )
 
 // An outage is said in words, and over when it is over.
-func TestListInTrouble(t *testing.T) {
+func TestListDuringOutage(t *testing.T) {
 	s := newSite(t, nil)
 	s.key("Production Integration", nil, 0, time.Time{})
 	b := newTab(t, 1280)
 	b.expect("503")
 	release := make(chan struct{})
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if strings.Contains(r.URL.Path, "/api/") {
 			<-release
 		}
@@ -33,7 +33,7 @@ func TestListInTrouble(t *testing.T) {
 	close(release)
 	b.rowShows("Production Integration", "Active")
 
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if strings.Contains(r.URL.Path, "/api/") {
 			http.Error(w, "", http.StatusServiceUnavailable)
 			return
@@ -46,7 +46,7 @@ func TestListInTrouble(t *testing.T) {
 	b.do(chromedp.Reload())
 	b.see("This could not be loaded")
 	b.state("keys-failed")
-	s.stand(nil)
+	s.intercept(nil)
 	b.click("button", "Try again")
 	b.rowShows("Production Integration", "Active")
 	b.gone("This could not be loaded")
@@ -57,7 +57,7 @@ func TestSignedOut(t *testing.T) {
 	s := newSite(t, nil)
 	login := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
 	b := newTab(t, 1280)
-	s.stand(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if strings.Contains(r.URL.Path, "/api/") {
 			http.Redirect(w, r, login.URL()+"/", http.StatusFound)
 			return
@@ -73,11 +73,11 @@ func TestSignedOut(t *testing.T) {
 
 // Where the site says 403 to a session that has ended, or gives no organization any more, the words are for people: in lists, where it
 // began while the page was open, and where something is to be changed.
-func TestNoOrganizationAnyMore(t *testing.T) {
+func TestForbidden(t *testing.T) {
 	s := newSite(t, nil)
 	s.key("Production Integration", nil, 0, time.Time{})
 	s.webhook("https://one.example/hook", "", true)
-	s.bury("note.finalized", "note-1", queue.ReasonRetriesExhausted, 4, 500, "")
+	s.deadLetter("note.finalized", "note-1", queue.ReasonRetriesExhausted, 4, 500, "")
 	b := newTab(t, 1280)
 	b.expect("403")
 	const words = "You are not signed in any more, or may not do this. Reload the page and sign in again."
@@ -86,7 +86,7 @@ func TestNoOrganizationAnyMore(t *testing.T) {
 	b.click("link", "API Keys")
 	b.rowShows("Production Integration", "Active")
 	b.pressRevoke("Production Integration")
-	s.stand(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { s.Handler.Serve(w, r, devtools.Caller{}) })
+	s.intercept(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { s.Handler.Serve(w, r, devtools.Caller{}) })
 	b.click("button", "Revoke key")
 	b.await("document.querySelector('#confirm-error').innerText === " + quote(words))
 	b.click("button", "Cancel")
