@@ -14,7 +14,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestKeysCommands goes through the life of keys by the commands.
+// TestKeysCommands creates, lists and revokes keys with the commands.
 func TestKeysCommands(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -38,7 +38,7 @@ func TestKeysCommands(t *testing.T) {
 		wantRefusal(t, run(args...), strings.TrimSpace(names))
 	}
 
-	// Human output shows the key countDuplicates, with how to use it.
+	// Human output shows the key once, with how to use it.
 	shown := run("keys", "create", "--org", "acme", "--name", "Production")
 	secret := keyText.FindString(shown.Stdout)
 	if shown.Status != 0 || secret == "" || !strings.Contains(shown.Stdout, "Authorization: Bearer") {
@@ -58,7 +58,7 @@ func TestKeysCommands(t *testing.T) {
 	if at := items[1].ExpiresAt; at == nil || time.Until(*at) < 89*24*time.Hour || time.Until(*at) > 90*24*time.Hour {
 		t.Errorf("90d expires at %v", at)
 	}
-	for range 2 { // for good, and harmless again
+	for range 2 { // a second revocation changes nothing
 		if c := run("keys", "revoke", first.id); c.Status != 0 {
 			t.Errorf("keys revoke: %s", c.Stderr)
 		}
@@ -74,7 +74,7 @@ func TestKeysCommands(t *testing.T) {
 		}
 	}
 
-	// The whole key stands nowhere.
+	// The whole key is stored nowhere.
 	rdb := r.Client(t)
 	keys, err := rdb.Keys(t.Context(), "*").Result()
 	must(t, err)
@@ -109,7 +109,8 @@ func TestKeysCommands(t *testing.T) {
 	}
 }
 
-// Commands read the URL from a flag too, from a file where it holds a password, and nothing starts an embedded server.
+// Commands also read the URL from a flag, and from a file if it holds a password. No command starts
+// an embedded server.
 func TestCommandsFindRedis(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t, "--requirepass", "hunter2-hunter2")
@@ -122,7 +123,8 @@ func TestCommandsFindRedis(t *testing.T) {
 	wantRefusal(t, c, "")
 }
 
-// Without TENZO_REDIS_URL and without a line that names a Redis, nothing starts: a forgotten variable never becomes a store in memory.
+// Without TENZO_REDIS_URL and without a `redis` line, the gateway does not start: a missing
+// variable never leads to a store in memory.
 func TestMissingRedisURL(t *testing.T) {
 	t.Parallel()
 	file := scratch(t, "Caddyfile", "http://127.0.0.1:"+strings.TrimPrefix(harness.FreeAddr(t), "127.0.0.1:")+" {\n tenzo_auth\n respond ok\n}\n")
@@ -134,12 +136,12 @@ func TestMissingRedisURL(t *testing.T) {
 	if c.Status == 0 || !strings.Contains(c.Stderr, "TENZO_REDIS_URL") {
 		t.Errorf("validate ended with %d: %s", c.Status, c.Stderr)
 	}
-	// It never dials: a Redis that does not exist is no matter.
+	// validate never dials, so the server need not exist.
 	c = harness.RunGateway(t, []string{"TENZO_REDIS_URL=redis://" + harness.FreeAddr(t)}, "", "validate", "--config", file, "--adapter", "caddyfile")
 	if c.Status != 0 {
 		t.Errorf("validate ended with %d: %s", c.Status, c.Stderr)
 	}
-	// A password that stands there literally is refused, and not shown.
+	// A literal password is refused, and not shown.
 	file = scratch(t, "Caddyfile", "{\n tenzo {\n redis redis://:hunter2@127.0.0.1:1\n }\n}\n")
 	c = harness.RunGateway(t, nil, "", "adapt", "--validate", "--config", file, "--adapter", "caddyfile")
 	if c.Status == 0 || strings.Contains(c.Stderr+c.Stdout, "hunter2") {
@@ -163,7 +165,7 @@ func TestVersionAndModules(t *testing.T) {
 	}
 }
 
-// TestKeysAdminAPI goes through the life of keys by HTTP (specification.md, section 10).
+// TestKeysAdminAPI creates, lists and revokes keys over HTTP (specification.md, section 10).
 func TestKeysAdminAPI(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)

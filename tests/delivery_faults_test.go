@@ -17,7 +17,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// countDuplicates checks that every event of an organization has arrived, and returns how many requests were more than one for an event.
+// countDuplicates checks that every event of an organization has arrived, and returns the number of
+// requests beyond the first of each event.
 func (h *webhookEnv) countDuplicates(seen map[string]int, org string, n int) (duplicates int) {
 	h.t.Helper()
 	for i := range n {
@@ -30,7 +31,7 @@ func (h *webhookEnv) countDuplicates(seen map[string]int, org string, n int) (du
 	return duplicates
 }
 
-// arrivals counts requests by id without keeping them.
+// arrivals counts requests by Webhook-Id without keeping them.
 type arrivals struct {
 	mu   sync.Mutex
 	seen map[string]int
@@ -51,8 +52,9 @@ func (a *arrivals) counts() map[string]int {
 	return maps.Clone(a.seen)
 }
 
-// TestKilledDispatchers kills one of two dispatchers in mid-burst, again and again (TENZO_TEST_KILLS times): nothing is lost, all is
-// delivered within 20 s of the last kill, and only what was in flight may come twice.
+// TestKilledDispatchers kills one of two dispatchers during a burst, TENZO_TEST_KILLS times. No
+// event is lost, all are delivered within 20 s of the last kill, and only events in flight may
+// arrive twice.
 func TestKilledDispatchers(t *testing.T) {
 	kills := 4
 	if n, err := strconv.Atoi(os.Getenv("TENZO_TEST_KILLS")); err == nil {
@@ -70,7 +72,7 @@ func TestKilledDispatchers(t *testing.T) {
 		h.publishMany(h.rdb, "acme", i*burst, (i+1)*burst)
 		h.publishMany(h.rdb, "globex", i*burst, (i+1)*burst)
 		at := h.receiver.Count()
-		harness.Eventually(t, 30*time.Second, func() error { // mid-burst
+		harness.Eventually(t, 30*time.Second, func() error { // during the burst
 			if n := h.receiver.Count(); n < at+burst/5 {
 				return fmt.Errorf("only %d more requests", n-at)
 			}
@@ -93,15 +95,15 @@ func TestKilledDispatchers(t *testing.T) {
 	t.Logf("%d events, %d kills: %d duplicates, all delivered %v after the last kill", total, kills, duplicates, took.Round(time.Millisecond))
 }
 
-// TestRedisOutageWhileDelivering restarts Redis (with AOF) and pauses it in mid-burst: nothing is lost, and only what was in flight may
-// come twice.
+// TestRedisOutageWhileDelivering restarts Redis (with AOF) and pauses it during a burst. No event
+// is lost, and only events in flight may arrive twice.
 func TestRedisOutageWhileDelivering(t *testing.T) {
 	for name, trouble := range map[string]func(*webhookEnv){
 		"restarted": func(h *webhookEnv) { h.redis.Restart() },
 		"paused": func(h *webhookEnv) {
 			h.redis.Pause()
 			at := h.receiver.Count()
-			// What is in flight goes on; then nothing new begins.
+			// Attempts in flight finish, then no new one starts.
 			stable := 0
 			harness.Eventually(h.t, 30*time.Second, func() error {
 				if n := h.receiver.Count(); n != at {
@@ -137,8 +139,8 @@ func TestRedisOutageWhileDelivering(t *testing.T) {
 	}
 }
 
-// TestStreamRecreated takes the stream, or everything, away from under a dispatcher: it heals itself, what is published later is
-// delivered, and what is gone is counted as lost.
+// TestStreamRecreated deletes the stream, or all data, while a dispatcher runs. The dispatcher
+// recovers, later events are delivered, and the deleted ones are counted as lost.
 func TestStreamRecreated(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -163,8 +165,9 @@ func TestStreamRecreated(t *testing.T) {
 		}
 		return err
 	})
-	h.publishInterview("acme", "without-marker") // waits: Redis has lost its data
-	h.setWebhook("acme", "")                     // before the marker, which lets it go on at countDuplicates
+	h.publishInterview("acme", "without-marker") // waits, because Redis has lost its marker
+	// Before the marker, because delivery resumes with it.
+	h.setWebhook("acme", "")
 	h.redis.Mark()
 	h.publishInterview("acme", "after-flush")
 	h.awaitDrained(10*time.Second, books{Published: 2, Delivered: 2})
@@ -173,7 +176,8 @@ func TestStreamRecreated(t *testing.T) {
 	}
 }
 
-// TestWaitsWithoutMarker publishes into a Redis that was never marked: nothing is delivered or skipped until it is.
+// TestWaitsWithoutMarker publishes into a Redis without marker. No event is delivered or skipped
+// until the marker is written.
 func TestWaitsWithoutMarker(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -202,7 +206,8 @@ func TestWaitsWithoutMarker(t *testing.T) {
 	h.awaitDrained(10*time.Second, books{Published: 2, Delivered: 1, Skipped: 1})
 }
 
-// TestForeignConsumerInGroup has somebody read events in our group who never acknowledges: they are delivered all the same, countDuplicates.
+// TestForeignConsumerInGroup reads events with a foreign consumer in the dispatcher's group that
+// never acknowledges them. They are still delivered, once.
 func TestForeignConsumerInGroup(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -210,7 +215,7 @@ func TestForeignConsumerInGroup(t *testing.T) {
 	h.dispatch()
 	h.publishInterview("acme", "before")
 	h.awaitDrained(10*time.Second, books{Published: 1, Delivered: 1})
-	// While it reads as well, which of the two gets an event is chance; some it gets.
+	// While both read, chance decides who gets an event. The foreign consumer gets some.
 	for i := range 20 {
 		h.publishInterview("acme", fmt.Sprint("contested-", i))
 		err := h.rdb.XReadGroup(t.Context(), &redis.XReadGroupArgs{
@@ -226,7 +231,8 @@ func TestForeignConsumerInGroup(t *testing.T) {
 	}
 }
 
-// TestLossIsCounted deletes events that nobody has delivered: the books show it until somebody writes it off.
+// TestLossIsCounted deletes events that were not delivered. The books show a difference until an
+// operator writes it off.
 func TestLossIsCounted(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -258,7 +264,8 @@ func TestLossIsCounted(t *testing.T) {
 	}
 }
 
-// TestIsolation has some endpoints hang and some fail: the others' deliveries do not wait for them.
+// TestIsolation lets some endpoints hang and some fail. Deliveries to the other endpoints do not
+// wait for them.
 func TestIsolation(t *testing.T) {
 	const orgs, rounds = 40, 25
 	var mu sync.Mutex
@@ -292,7 +299,7 @@ func TestIsolation(t *testing.T) {
 	}
 	h.dispatch("--max-in-flight", "128")
 	healthy := 0
-	tick := time.NewTicker(100 * time.Millisecond) // the pace of publishing
+	tick := time.NewTicker(100 * time.Millisecond) // the rate of publishing
 	defer tick.Stop()
 	for round := range rounds {
 		<-tick.C
@@ -320,7 +327,7 @@ func TestIsolation(t *testing.T) {
 	slices.Sort(delays)
 	p50, p99 := delays[len(delays)/2], delays[len(delays)*99/100]
 	t.Logf("healthy endpoints: median %v, 99th percentile %v, worst %v", p50, p99, delays[len(delays)-1])
-	if p99 > time.Second { // the load script measures it; here a busy machine must do
+	if p99 > time.Second { // loose, for a busy machine; the load benchmark measures it
 		t.Errorf("the 99th percentile of healthy endpoints is %v", p99)
 	}
 	h.books()

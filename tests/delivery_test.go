@@ -17,7 +17,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestDelivery follows one event of each kind from the stream to the customer, who checks it as the documentation says.
+// TestDelivery follows one event of each kind from the stream to the customer, who verifies it as
+// the customers' documentation says.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -58,7 +59,7 @@ func TestDelivery(t *testing.T) {
 		t.Errorf("the note is %s, %v", note.Body, err)
 	}
 
-	// The signature of the documentation, checked by the very function that stands there.
+	// The documented signature, checked by the function that the documentation prints.
 	for id, secret := range map[string]string{"acme-call": webhookSecret, stream: webhookSecret, "globex-call": whsec} {
 		verify := exec.Command("python3", filepath.Join(harness.Root(t), "tests/testdata/verify.py"), seen[id].Header.Get("X-Webhook-Signature"), secret)
 		verify.Stdin = strings.NewReader(string(seen[id].Body))
@@ -66,7 +67,7 @@ func TestDelivery(t *testing.T) {
 			t.Errorf("%s: the documented function refuses the signature: %v %s", id, err, out)
 		}
 	}
-	// Standard Webhooks, by its own library.
+	// The Standard Webhooks headers, checked by the reference library.
 	hook, err := standardwebhooks.NewWebhook(whsec)
 	must(t, err)
 	if err := hook.Verify(seen["globex-call"].Body, seen["globex-call"].Header); err != nil {
@@ -100,8 +101,8 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// TestRetries tries the schedule: at countDuplicates over a fresh connection, after 2 s, after 4 s, four requests in all, then dead. A replay is a
-// fresh delivery under the same id.
+// TestRetries checks the schedule: a retry at once over a new connection, then after 2 s and 4 s.
+// After four requests the event is a dead letter. A replay is a new delivery under the same id.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Status: 500})})
@@ -135,7 +136,7 @@ func TestRetries(t *testing.T) {
 		t.Errorf("another organization's dead are %+v", other)
 	}
 
-	// Without an active webhook a replay is refused and the event stays.
+	// Without an active webhook a replay is refused, and the dead letter stays.
 	h.setWebhook("acme", "", "active", "0")
 	refused := command(t, h.redis.URL(), "events", "dead", "replay", "one")
 	if refused.Status != 1 || len(h.deadLetters()) != 1 {
@@ -159,18 +160,20 @@ func TestRetries(t *testing.T) {
 	checkNoSecrets(t, d.Log().String())
 }
 
-// TestAcknowledgingStatuses tries what acknowledges and what does not, each at an organization of its own.
+// TestAcknowledgingStatuses checks which answers acknowledge a delivery. Each has an organization
+// of its own.
 func TestAcknowledgingStatuses(t *testing.T) {
 	t.Parallel()
 	answers := map[string]struct {
 		answer harness.Answer
 		acked  bool
 	}{
-		"200":              {harness.Answer{Status: 200, Body: []byte("thanks")}, true},
-		"201":              {harness.Answer{Status: 201}, true},
-		"202":              {harness.Answer{Status: 202}, true},
-		"204":              {harness.Answer{Status: 204}, true},
-		"drip":             {harness.Answer{Status: 200, Drip: 50 * time.Millisecond}, true}, // as soon as the status has arrived
+		"200": {harness.Answer{Status: 200, Body: []byte("thanks")}, true},
+		"201": {harness.Answer{Status: 201}, true},
+		"202": {harness.Answer{Status: 202}, true},
+		"204": {harness.Answer{Status: 204}, true},
+		// As soon as the status has arrived.
+		"drip":             {harness.Answer{Status: 200, Drip: 50 * time.Millisecond}, true},
 		"slow":             {harness.Answer{Status: 200, Delay: 700 * time.Millisecond}, true},
 		"large":            {harness.Answer{Status: 200, Body: make([]byte, 4<<20)}, true},
 		"203":              {harness.Answer{Status: 203}, false},
@@ -214,7 +217,7 @@ func TestAcknowledgingStatuses(t *testing.T) {
 	}
 }
 
-// TestNotDelivered tries what never leaves, and why it does not.
+// TestNotDelivered publishes events that are never sent, and checks the reason of each.
 func TestNotDelivered(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -271,7 +274,8 @@ func TestNotDelivered(t *testing.T) {
 	}
 }
 
-// TestDeduplication publishes the same id again: while the first is unfinished, after its delivery, and after it ended otherwise.
+// TestDeduplication publishes the same id again: while the first event is unfinished, after its
+// delivery, and after it was skipped or dead-lettered.
 func TestDeduplication(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -280,7 +284,7 @@ func TestDeduplication(t *testing.T) {
 	for range 3 {
 		h.publishInterview("acme", "same")
 	}
-	h.publishInterview("globex", "same") // another organization's is another event
+	h.publishInterview("globex", "same") // the same id of another organization is another event
 	h.dispatch()
 	h.awaitDrained(10*time.Second, books{Published: 4, Delivered: 2, Duplicate: 2})
 	h.publishInterview("acme", "same")
@@ -288,7 +292,8 @@ func TestDeduplication(t *testing.T) {
 	if n := h.receiver.Count(); n != 2 {
 		t.Errorf("%d requests", n)
 	}
-	// One that was skipped frees its id. A change of the webhook has arrived countDuplicates an event of another id shows it.
+	// A skipped event frees its id. The dispatcher knows of the changed webhook once an event with
+	// another id shows it.
 	probes := 0
 	switched := func(active string, shows func(books) int64) (b books) {
 		t.Helper()
@@ -320,7 +325,7 @@ func TestDeduplication(t *testing.T) {
 	h.awaitDrained(10*time.Second, b)
 }
 
-// TestWebhookChangedBetweenAttempts changes a webhook between two attempts.
+// TestWebhookChangedBetweenAttempts changes a webhook between two attempts of one event.
 func TestWebhookChangedBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: func(r *harness.Received) harness.Answer {
@@ -332,7 +337,7 @@ func TestWebhookChangedBetweenAttempts(t *testing.T) {
 	h.dispatch()
 	h.setWebhook("acme", "/old")
 	h.publishInterview("acme", "one")
-	h.receiver.Wait(2, 10*time.Second) // the first attempt and the retry at countDuplicates
+	h.receiver.Wait(2, 10*time.Second) // the first attempt and the retry at once
 	c := command(t, h.redis.URL(), "webhook", "set", "--org", "acme", "--url", h.receiver.URL()+"/new", "--allow-networks", "127.0.0.0/8")
 	if c.Status != 0 {
 		t.Fatalf("webhook set: %s", c.Stderr)

@@ -13,7 +13,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// raw sends the bytes of an HTTP/1.1 request as they are and returns the answer's status.
+// raw sends the bytes of an HTTP/1.1 request unchanged and returns the status of the answer.
 func raw(t *testing.T, addr, request string) int {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
@@ -30,7 +30,7 @@ func raw(t *testing.T, addr, request string) int {
 	return resp.StatusCode
 }
 
-// identities are the values under which an upstream could take something for the caller's identity.
+// identities returns the values that an upstream could take for the caller's identity.
 func identities(r harness.Received) map[string][]string {
 	out := map[string][]string{}
 	for _, h := range []http.Header{r.Header, r.Trailer} {
@@ -43,7 +43,8 @@ func identities(r harness.Received) map[string][]string {
 	return out
 }
 
-// TestIdentityCannotBeForged sends what a client could try in order to set, double or remove the identity that the upstream gets.
+// TestIdentityCannotBeForged sends requests with which a client could try to set, duplicate or
+// remove the identity that the upstream gets.
 func TestIdentityCannotBeForged(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -100,7 +101,7 @@ func TestIdentityCannotBeForged(t *testing.T) {
 	}
 }
 
-// Over HTTP/2 too: there is no Connection header, but trailers there are.
+// The same over HTTP/2, which has trailers but no Connection header.
 func TestIdentityCannotBeForgedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -125,7 +126,8 @@ func TestIdentityCannotBeForgedOverHTTP2(t *testing.T) {
 	}
 }
 
-// What the handler tells the rest of Caddy: placeholders, fields of the access log, and the key itself only where that is wanted.
+// The handler sets placeholders and fields of the access log, and passes the key itself only with
+// forward_authorization.
 func TestIdentityWithinCaddy(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -147,7 +149,7 @@ func TestIdentityWithinCaddy(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, func() error { return accessLogged(g.Log().String(), k) })
 }
 
-// accessLogged looks for the access log's line of an admitted request.
+// accessLogged looks for the line of an admitted request in the access log.
 func accessLogged(log string, k key) error {
 	for line := range strings.Lines(log) {
 		var entry struct {

@@ -16,12 +16,12 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// key is an API key as another program writes it into Redis (specification.md, section 4).
+// key is an API key, written into Redis as another program would (specification.md, section 4).
 type key struct {
 	secret, hash, id, org string
 }
 
-// newKey writes a key, with fields that are added to its hash or win over the usual ones; an empty value removes the field.
+// newKey writes a key. fields override the defaults of its hash; an empty value removes the field.
 func newKey(t *testing.T, rdb redis.UniversalClient, org string, fields ...string) key {
 	t.Helper()
 	k := makeKey(org)
@@ -45,7 +45,7 @@ func makeKey(org string) key {
 	return key{secret: secret, hash: hex.EncodeToString(sum[:]), id: "k-" + strings.ToLower(rand.Text()), org: org}
 }
 
-// revoke revokes as another program does: the hash, then the announcement.
+// revoke revokes as another program would: it writes the hash, then announces the change.
 func revoke(t *testing.T, rdb redis.UniversalClient, k key) {
 	t.Helper()
 	must(t, rdb.HSet(t.Context(), "tenzo:key:"+k.hash, "revoked_at", now()).Err())
@@ -59,7 +59,7 @@ func announce(t *testing.T, rdb redis.UniversalClient, field, value string) {
 	}).Err())
 }
 
-// count is a key's usage in Redis.
+// count returns a key's usage in Redis.
 func count(ctx context.Context, rdb redis.UniversalClient, k key) (int64, error) {
 	n, err := rdb.HGet(ctx, "tenzo:usage:"+k.id, "count").Int64()
 	if errors.Is(err, redis.Nil) {
@@ -68,7 +68,7 @@ func count(ctx context.Context, rdb redis.UniversalClient, k key) (int64, error)
 	return n, err
 }
 
-// createKey makes a key by the command.
+// createKey creates a key with the command.
 func createKey(t *testing.T, redisURL, org string, args ...string) key {
 	t.Helper()
 	args = append([]string{"keys", "create", "--org", org, "--name", "made by the command", "--json"}, args...)
@@ -82,7 +82,7 @@ func createKey(t *testing.T, redisURL, org string, args ...string) key {
 	return key{secret: created.Key, hash: hex.EncodeToString(sum[:]), id: created.ID, org: org}
 }
 
-// listed is a key as `keys list --json` shows it.
+// listed is a key in the output of `keys list --json`.
 type listed struct {
 	ID         string     `json:"id"`
 	OrgID      string     `json:"org_id"`
@@ -96,7 +96,7 @@ type listed struct {
 	RevokedAt  *time.Time `json:"revoked_at"`
 }
 
-// list lists the keys of an organization by the command.
+// list lists the keys of an organization with the command.
 func list(t *testing.T, redisURL, org string) []listed {
 	t.Helper()
 	r := command(t, redisURL, "keys", "list", "--org", org, "--json")

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMain lets more tests run at countDuplicates than there are processors, unless told otherwise: most of them wait for something most of the time.
-// Those that measure, or load the machine, do not call t.Parallel.
+// TestMain runs six tests at once unless -parallel says otherwise, because most of them spend their
+// time waiting. Tests that measure, or that load the machine, do not call t.Parallel.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	chosen := false

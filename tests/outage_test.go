@@ -16,7 +16,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// unavailable says whether a key that is not held is answered as trouble with Redis has it, within its second.
+// unavailable checks that a key that is not cached gets the 503 of an outage within a second.
 func unavailable(t *testing.T, g *gateway) error {
 	t.Helper()
 	start := time.Now()
@@ -30,18 +30,19 @@ func unavailable(t *testing.T, g *gateway) error {
 	if p := a.problem(t); p.Code != "key_store_unavailable" || a.Header.Get("Retry-After") == "" || a.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("answered %v: %s", a.Header, a.body)
 	}
-	if took := time.Since(start); took > 2500*time.Millisecond { // a second, and what a busy machine adds
+	// A second, with a margin for a busy machine.
+	if took := time.Since(start); took > 2500*time.Millisecond {
 		t.Errorf("decided after %v", took)
 	}
 	return nil
 }
 
-// TestRedisOutage does to Redis what may happen to it. Keys that are held work on, others get a 503 within a second, never a 401, and
-// all is well again without a restart countDuplicates Redis is.
+// TestRedisOutage breaks Redis in several ways. Cached keys are still admitted, others get a 503
+// within a second and never a 401, and no restart is needed once Redis works again.
 func TestRedisOutage(t *testing.T) {
 	for name, trouble := range map[string]struct {
 		begin, end func(*testing.T, *harness.Redis)
-		within     time.Duration // how soon it shows
+		within     time.Duration // the time until the fault is noticed
 	}{
 		"killed": {
 			func(_ *testing.T, r *harness.Redis) { r.Kill() },
@@ -87,7 +88,9 @@ func TestRedisOutage(t *testing.T) {
 			t.Parallel()
 			r := harness.StartRedis(t, harness.AOF...)
 			r.Mark()
-			held := newKey(t, r.Client(t), "acme") // before the gateway, which forgets a key when its making is announced
+			// Before the gateway starts, which drops a key from its cache when its creation is
+			// announced.
+			held := newKey(t, r.Client(t), "acme")
 			g := startGateway(t, site{redis: r.URL()})
 			must(t, g.want(held.secret, 200))
 			trouble.begin(t, r)
@@ -113,7 +116,8 @@ func TestRedisOutage(t *testing.T) {
 	}
 }
 
-// An empty Redis is trouble and not "all keys unknown"; that somebody makes a key in it changes nothing, though that key counts.
+// A Redis without marker is an outage, not "all keys unknown". That another program writes a key
+// into it changes nothing for other keys.
 func TestRedisWithoutMarker(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -137,10 +141,10 @@ func TestRedisWithoutMarker(t *testing.T) {
 		}
 		return nil
 	})
-	// What sets is refused, and names what to do.
+	// Commands that write are refused, and the error says what to do.
 	c := command(t, r.URL(), "keys", "create", "--org", "acme", "--name", "n")
 	wantRefusal(t, c, "init")
-	// Revoking always works.
+	// Revoking works without marker.
 	if c := command(t, r.URL(), "keys", "revoke", made.id); c.Status != 0 {
 		t.Errorf("keys revoke: %s", c.Stderr)
 	}
@@ -149,7 +153,8 @@ func TestRedisWithoutMarker(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, func() error { return g.want(makeKey("acme").secret, 401) })
 }
 
-// Many requests at countDuplicates, while Redis hangs, are all answered within the second, and leave nothing behind.
+// Many concurrent requests while Redis hangs are all answered within a second, and leave no
+// goroutine or connection behind.
 func TestRequestsDuringOutageLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -167,7 +172,8 @@ func TestRequestsDuringOutageLeaveNothingBehind(t *testing.T) {
 				if err := g.want(makeKey("acme").secret, 503); err != nil {
 					t.Error(err)
 				}
-				if took := time.Since(start); took > 4*time.Second { // 300 new connections on a busy machine
+				// A margin for 300 new connections on a busy machine.
+				if took := time.Since(start); took > 4*time.Second {
 					t.Errorf("answered after %v", took)
 				}
 			})
@@ -186,14 +192,15 @@ func TestRequestsDuringOutageLeaveNothingBehind(t *testing.T) {
 	})
 }
 
-// Two hundred first uses of a key at countDuplicates are one read of Redis.
+// 200 concurrent first uses of a key cause one read of Redis.
 func TestConcurrentFirstUsesReadOnce(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()
-	k := newKey(t, r.Client(t), "acme") // before the gateway: no answer is kept that its announcement crosses
+	// Before the gateway starts: a read that its announcement overtakes is not cached.
+	k := newKey(t, r.Client(t), "acme")
 	g := startGateway(t, site{redis: r.URL(), debugOff: true})
-	must(t, g.want(makeKey("acme").secret, 401)) // the connections to Redis stand
+	must(t, g.want(makeKey("acme").secret, 401)) // opens the connections to Redis
 	conns := make([]net.Conn, 200)
 	for i := range conns {
 		conn, err := net.Dial("tcp", g.addr())
@@ -204,7 +211,7 @@ func TestConcurrentFirstUsesReadOnce(t *testing.T) {
 	const fromRedis = `tenzo_auth_lookups_total{source="redis"}`
 	before, err := metric(g.statusURL(), fromRedis)
 	must(t, err)
-	r.Pause() // so that they gather
+	r.Pause() // so that the requests coalesce
 	for _, conn := range conns {
 		_, err := conn.Write(harness.Get("gateway", "/", "Authorization: Bearer "+k.secret))
 		must(t, err)
@@ -224,7 +231,8 @@ func TestConcurrentFirstUsesReadOnce(t *testing.T) {
 	}
 }
 
-// The embedded Redis lives as long as the process: over reloads, with keys and connections, and the log says countDuplicates that it keeps nothing.
+// The embedded Redis lives as long as the process: it keeps keys and connections across reloads.
+// The log says once that its data is not persistent.
 func TestEmbeddedRedis(t *testing.T) {
 	t.Parallel()
 	addr := harness.FreeAddr(t)
@@ -259,7 +267,8 @@ func TestEmbeddedRedis(t *testing.T) {
 	}
 }
 
-// A gateway that starts before its Redis is alive, not ready, and becomes ready without a restart.
+// A gateway that starts before its Redis is live but not ready, and becomes ready without a
+// restart.
 func TestStartsBeforeItsRedis(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -287,5 +296,5 @@ func TestStartsBeforeItsRedis(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, func() error { return readyz(200) })
 	must(t, g.want(makeKey("acme").secret, 401))
 	r.Kill()
-	must(t, readyz(200)) // an outage later does not take it away
+	must(t, readyz(200)) // a later outage does not change readiness
 }

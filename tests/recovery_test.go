@@ -7,7 +7,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestSharedWork has two dispatchers share a backlog, each event countDuplicates.
+// TestSharedWork lets two dispatchers share a backlog. Each event arrives once.
 func TestSharedWork(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Delay: 20 * time.Millisecond})})
@@ -33,7 +33,8 @@ func TestSharedWork(t *testing.T) {
 	}
 }
 
-// TestRecoveryAfterKill kills a dispatcher whose request hangs: another one takes its work over within 15 s.
+// TestRecoveryAfterKill kills a dispatcher whose request hangs. Another dispatcher recovers its
+// events within 15 s.
 func TestRecoveryAfterKill(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Hang: true})})
@@ -47,14 +48,15 @@ func TestRecoveryAfterKill(t *testing.T) {
 	killed := time.Now()
 	h.awaitDrained(20*time.Second, books{Published: 1, Delivered: 1})
 	if took := time.Since(killed); took > 16*time.Second {
-		t.Errorf("taken over only after %v", took)
+		t.Errorf("recovered only after %v", took)
 	}
 	if n, err := metric(second.status, "tenzo_webhook_recovered_total"); err != nil || n < 1 {
 		t.Errorf("tenzo_webhook_recovered_total is %v, %v", n, err)
 	}
 }
 
-// TestFrozenDispatcher stops a dispatcher as a frozen machine does: its work moves on, and when it wakes up it does no harm.
+// TestFrozenDispatcher stops a dispatcher with SIGSTOP, as a frozen machine would. Another
+// dispatcher recovers its events, and after SIGCONT the first one does no harm.
 func TestFrozenDispatcher(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Delay: 50 * time.Millisecond})})

@@ -7,7 +7,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestReloadWhileDelivering reloads a gateway that delivers webhooks, with the same options and with others: each event arrives countDuplicates.
+// TestReloadWhileDelivering reloads a gateway that delivers webhooks, with unchanged and with
+// changed options. Each event arrives once.
 func TestReloadWhileDelivering(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Delay: 100 * time.Millisecond})})
@@ -19,9 +20,9 @@ func TestReloadWhileDelivering(t *testing.T) {
 	h.publishMany(h.rdb, "globex", 0, events)
 	h.receiver.Wait(5, 10*time.Second)
 	for i, change := range []func(*site){
-		func(s *site) { s.before = "header X-Generation 2" },      // the dispatcher goes on undisturbed
-		func(s *site) { s.tenzo = h.block("max_in_flight 64") },   // another one takes its place
-		func(s *site) { s.tenzo = h.block("pass_event a.hired") }, // and another
+		func(s *site) { s.before = "header X-Generation 2" },      // the dispatcher stays
+		func(s *site) { s.tenzo = h.block("max_in_flight 64") },   // a new dispatcher replaces it
+		func(s *site) { s.tenzo = h.block("pass_event a.hired") }, // and again
 	} {
 		s := g.site
 		change(&s)
@@ -34,7 +35,7 @@ func TestReloadWhileDelivering(t *testing.T) {
 	if n := h.countDuplicates(h.deliveries(), "acme", events) + h.countDuplicates(h.deliveries(), "globex", events); n != 0 {
 		t.Errorf("%d requests came twice", n)
 	}
-	// Without the block the process delivers no more, and goes on serving.
+	// Without the block the process stops delivering and keeps serving.
 	s := g.site
 	s.tenzo = ""
 	must(t, g.Reload(g.caddyfile(s)))
@@ -45,7 +46,7 @@ func TestReloadWhileDelivering(t *testing.T) {
 	checkNoSecrets(t, g.Log().String())
 }
 
-// block is a `webhooks` block under which the receiver may be reached.
+// block returns a `webhooks` block that allows deliveries to the receiver.
 func (h *webhookEnv) block(lines string) string {
 	return "webhooks {\n allow_networks 127.0.0.0/8\n ca_file " + h.receiver.CAFile() + "\n grace_period 5s\n" + lines + "\n}"
 }

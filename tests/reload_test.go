@@ -11,14 +11,15 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestReloadUnderLoad reloads a gateway again and again while it serves: not one request fails, no cached key is read again, no count is
-// lost.
+// TestReloadUnderLoad reloads a gateway repeatedly under load. No request fails, no cached key is
+// read again, and no count is lost.
 func TestReloadUnderLoad(t *testing.T) {
 	r := harness.StartRedis(t)
 	r.Mark()
 	rdb := r.Client(t)
 	upstream := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true, Forget: true})
-	k := newKey(t, rdb, "acme") // before the gateway, which forgets a key when its making is announced
+	// Before the gateway starts, which drops a key from its cache when its creation is announced.
+	k := newKey(t, rdb, "acme")
 	g := startGateway(t, site{redis: r.URL(), handler: "reverse_proxy " + upstream.Addr(), debugOff: true})
 	must(t, g.want(k.secret, 200))
 	const fromRedis = `tenzo_auth_lookups_total{source="redis"}`
@@ -43,7 +44,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}.Run(ctx)
 	}()
 	for i := range 12 {
-		// Every other time something of the site is another, so that Caddy makes new servers of everything.
+		// Every second reload changes the site, so that Caddy creates all servers anew.
 		s := g.site
 		s.before = fmt.Sprintf("header X-Generation %d", i/2)
 		if err := g.Reload(g.caddyfile(s)); err != nil {
@@ -68,7 +69,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	if admitted, err := metric(g.statusURL(), `tenzo_auth_requests_total{result="allowed"}`); err != nil || int64(admitted) < ok.Load() {
 		t.Errorf("the metric counts %v of %d requests, %v", admitted, ok.Load(), err)
 	}
-	// A request whose answer this end did not wait for, when the load was stopped, may have been counted.
+	// When the load stops, requests in flight may be counted although their answers were not read.
 	harness.Eventually(t, 10*time.Second, func() error {
 		n, err := count(t.Context(), rdb, k)
 		if err == nil && (n < ok.Load() || n > ok.Load()+16) {
@@ -79,7 +80,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	t.Logf("%d requests over 12 reloads", ok.Load())
 }
 
-// TestReloadsLeaveNothingBehind counts goroutines and connections to Redis before and after many reloads.
+// TestReloadsLeaveNothingBehind compares goroutines and connections to Redis before and after many
+// reloads.
 func TestReloadsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -106,7 +108,8 @@ func TestReloadsLeaveNothingBehind(t *testing.T) {
 	goroutines, connections := measure()
 	for i := range 20 {
 		s := g.site
-		s.tenzo = h.block(fmt.Sprintf("max_in_flight %d", 100+i%3)) // mostly another dispatcher
+		// Most reloads need another dispatcher.
+		s.tenzo = h.block(fmt.Sprintf("max_in_flight %d", 100+i%3))
 		must(t, g.Reload(g.caddyfile(s)))
 		use(fmt.Sprint("reload-", i))
 	}
@@ -117,7 +120,8 @@ func TestReloadsLeaveNothingBehind(t *testing.T) {
 			}
 		}
 	}()
-	harness.Eventually(t, 90*time.Second, func() error { // what former configurations used lingers for requests under way
+	// Former configurations linger while their requests are in flight.
+	harness.Eventually(t, 90*time.Second, func() error {
 		n, c := measure()
 		if n > goroutines+15 || c > connections+4 {
 			return fmt.Errorf("%v goroutines and %d connections; %v and %d before", n, c, goroutines, connections)
@@ -126,7 +130,7 @@ func TestReloadsLeaveNothingBehind(t *testing.T) {
 	})
 }
 
-// A reload that fails changes nothing.
+// A failed reload leaves the running configuration unchanged.
 func TestFailedReloadChangesNothing(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)

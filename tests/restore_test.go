@@ -14,8 +14,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestRestore follows config/docs/backup.md step by step: a Redis whose data was deleted has it again, a key that was revoked after the
-// backup is never let in, and what waited in the backup is delivered, after the marker is written and not before.
+// TestRestore follows config/docs/backup.md step by step. A Redis whose data was deleted has it
+// again, a key that was revoked after the backup is never admitted, and events that waited in the
+// backup are delivered after the marker is written, not before.
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	steps := snippets(t, "config/docs/backup.md")
@@ -27,7 +28,8 @@ func TestRestore(t *testing.T) {
 	h.setWebhook("acme", "/hook")
 	h.publishMany(h.rdb, "acme", 0, 5)
 
-	// An operator's shell: redis-cli speaks to this Redis unless told otherwise, tenzo-gateway is on the PATH.
+	// An operator's shell: redis-cli talks to this Redis by default, and tenzo-gateway is on the
+	// PATH.
 	folder, tools := t.TempDir(), t.TempDir()
 	cli, err := exec.LookPath("redis-cli")
 	must(t, err)
@@ -45,7 +47,7 @@ func TestRestore(t *testing.T) {
 			t.Fatalf("%v: %v\n%s", steps[step], err, out)
 		}
 	}
-	t.Cleanup(func() { // where a step failed
+	t.Cleanup(func() { // if a step failed
 		_ = exec.Command(cli, "-s", filepath.Join(folder, "restored/redis.sock"), "shutdown", "nosave").Run()
 	})
 

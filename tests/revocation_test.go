@@ -10,7 +10,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestRevocationAcrossGateways revokes keys that two gateways hold, by each of the ways there are, and measures how long both let them in.
+// TestRevocationAcrossGateways revokes keys that two gateways have cached, in every possible way,
+// and measures how long both admit them.
 func TestRevocationAcrossGateways(t *testing.T) {
 	r := harness.StartRedis(t)
 	r.Mark()
@@ -61,19 +62,20 @@ func TestRevocationAcrossGateways(t *testing.T) {
 	}
 }
 
-// proxiedGateway reaches its Redis through a proxy, and holds a key.
+// proxiedGateway starts a gateway that reaches its Redis through a proxy and has cached a key.
 func proxiedGateway(t *testing.T) (*harness.Redis, *harness.Proxy, *gateway, key) {
 	t.Helper()
 	r := harness.StartRedis(t)
 	r.Mark()
 	p := harness.StartProxy(t, r.Addr())
-	k := newKey(t, r.Client(t), "acme") // before the gateway, which forgets a key when its making is announced
+	// Before the gateway starts, which drops a key from its cache when its creation is announced.
+	k := newKey(t, r.Client(t), "acme")
 	g := startGateway(t, site{redis: "redis://" + p.Addr()})
 	must(t, g.want(k.secret, 200))
 	return r, p, g, k
 }
 
-// A push that was missed is caught up countDuplicates Redis can be reached again.
+// A change that was missed during an outage is read once Redis can be reached again.
 func TestMissedRevocationIsCaughtUp(t *testing.T) {
 	for name, trouble := range map[string]func(*harness.Proxy){"cut": (*harness.Proxy).Cut, "mute": (*harness.Proxy).Mute} {
 		t.Run(name, func(t *testing.T) {
@@ -81,23 +83,25 @@ func TestMissedRevocationIsCaughtUp(t *testing.T) {
 			r, p, g, k := proxiedGateway(t)
 			trouble(p)
 			revoke(t, r.Client(t), k)
-			must(t, g.want(k.secret, 200)) // it cannot know, and its minute has just begun
+			must(t, g.want(k.secret, 200)) // the gateway cannot know, and the entry is fresh
 			p.Heal()
 			harness.Eventually(t, 8*time.Second, func() error { return g.want(k.secret, 401) })
 		})
 	}
 }
 
-// A push connection that is mute is noticed within 5 s although everything else passes: the gateway then reads by another one.
+// A push connection on which nothing arrives is noticed within 5 s although all others work. The
+// gateway then opens a new one.
 func TestSilentPushConnection(t *testing.T) {
 	t.Parallel()
 	r, p, g, k := proxiedGateway(t)
-	p.MuteConnections() // those that stand now hang for good; whatever is opened from now on works
+	p.MuteConnections() // existing connections hang for good, new ones work
 	revoke(t, r.Client(t), k)
 	harness.Eventually(t, 8*time.Second, func() error { return g.want(k.secret, 401) })
 }
 
-// What may have been missed and can no longer be read makes the gateway ask again for every key.
+// If missed changes can no longer be read, because the stream was trimmed, the gateway reads every
+// key again.
 func TestRevocationInTrimmedStream(t *testing.T) {
 	for name, lose := range map[string][]any{
 		"trimmed": {"xtrim", "tenzo:changes", "maxlen", 0},
@@ -115,13 +119,14 @@ func TestRevocationInTrimmedStream(t *testing.T) {
 	}
 }
 
-// Without any push a key that was revoked is let in for 60 s at most.
+// Without push a revoked key is admitted for 60 s at most.
 func TestRevocationWithoutPush(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()
 	rdb := r.Client(t)
-	k := newKey(t, rdb, "acme") // before the gateway, which forgets a key when its making is announced
+	// Before the gateway starts, which drops a key from its cache when its creation is announced.
+	k := newKey(t, rdb, "acme")
 	g := startGateway(t, site{redis: r.URL(), debugOff: true})
 	must(t, g.want(k.secret, 200))
 	must(t, rdb.HSet(t.Context(), "tenzo:key:"+k.hash, "revoked_at", now()).Err())
@@ -130,7 +135,8 @@ func TestRevocationWithoutPush(t *testing.T) {
 	t.Logf("refused after %v", time.Since(start).Round(time.Millisecond))
 }
 
-// While Redis gives no answer at all, a key that is held works on, and for 60 s at most: then it is 503, never 401 and never let in.
+// While Redis does not answer, a cached key is admitted for 60 s at most. Then the answer is 503:
+// never 401, and never admitted.
 func TestCachedKeyExpiresDuringOutage(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)

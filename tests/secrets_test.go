@@ -12,8 +12,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestSecretsStayHidden has keys, a webhook's secret and a password of Redis pass through everything that logs, dumps or reports: errors of
-// the upstream and of Redis at the debug level, the configuration, the metrics, and the files that Caddy keeps.
+// TestSecretsStayHidden passes keys, a webhook's secret and a Redis password through everything
+// that logs, dumps or reports: errors of the upstream and of Redis at the debug level, the
+// configuration, the metrics, and the files that Caddy keeps.
 func TestSecretsStayHidden(t *testing.T) {
 	t.Parallel()
 	const password = "pa55word-of-redis"
@@ -27,7 +28,7 @@ func TestSecretsStayHidden(t *testing.T) {
 	unreadable := newKey(t, rdb, "acme", "expires_at", "whenever")
 	g := startGateway(t, site{
 		redis: r.URLAs("", password), before: "log", tenzo: h.block("retry_backoff 0s"),
-		handler: "reverse_proxy " + harness.FreeAddr(t), // nobody listens there
+		handler: "reverse_proxy " + harness.FreeAddr(t), // no server listens there
 	})
 	for _, answer := range []struct {
 		key    string

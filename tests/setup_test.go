@@ -19,26 +19,26 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// site is what a test's Caddyfile consists of, beside the fixed parts.
+// site holds the variable parts of a test's Caddyfile.
 type site struct {
 	redis      string    // TENZO_REDIS_URL
 	tenzo      string    // lines of the global option tenzo
 	global     string    // lines of the global options
 	before     string    // lines before tenzo_auth
 	auth       string    // lines of tenzo_auth
-	handler    string    // after tenzo_auth; answers "ok" where empty
-	open       string    // what stands under /open instead, without tenzo_auth
+	handler    string    // after tenzo_auth; answers "ok" if empty
+	open       string    // the handlers of /open, without tenzo_auth
 	more       string    // further sites
-	cert       *certFile // https where there is one
+	cert       *certFile // serves https if not nil
 	env        []string
-	unready    bool // does not wait for readiness
+	unready    bool // do not wait for readiness
 	mayShowKey bool // the log may show a key: the demo organization's
-	debugOff   bool // without debug logging, for many requests
+	debugOff   bool // no debug log, for tests with many requests
 }
 
 type certFile struct{ cert, key string }
 
-// gateway is a running tenzo-gateway with one site that tenzo_auth guards.
+// gateway is a running tenzo-gateway with one site behind tenzo_auth.
 type gateway struct {
 	*harness.Gateway
 	site   site
@@ -49,7 +49,8 @@ type gateway struct {
 // keyText finds a whole key in a text.
 var keyText = regexp.MustCompile(`tenzo_pk_[A-Za-z0-9_-]{16,}`)
 
-// startGateway starts a gateway. Whatever the test does, no key may show in its log, which is at the debug level.
+// startGateway starts a gateway that logs at the debug level. When the test ends, it fails if the
+// log shows a key.
 func startGateway(t *testing.T, s site) *gateway {
 	t.Helper()
 	g := &gateway{site: s, port: harness.FreePort(t), status: harness.FreePort(t)}
@@ -74,7 +75,8 @@ func (g *gateway) start(t *testing.T) {
 		g.AwaitAnswer(g.statusURL() + "/livez")
 		return
 	}
-	// Ready may be a moment earlier, and what is read before changes are followed is read again.
+	// Readiness may come a moment earlier. Keys that are read before the gateway follows changes
+	// are read again.
 	harness.Eventually(t, 10*time.Second, func() error {
 		if !strings.Contains(log.String(), "following changes of keys and webhooks") {
 			return errors.New("changes are not followed yet")
@@ -83,7 +85,7 @@ func (g *gateway) start(t *testing.T) {
 	})
 }
 
-// stop ends the gateway in an orderly way and returns its exit status.
+// stop stops the gateway with SIGTERM and returns its exit status.
 func (g *gateway) stop(t *testing.T) int {
 	t.Helper()
 	g.Terminate()
@@ -146,7 +148,7 @@ func (g *gateway) url() string {
 	return "http://" + g.addr()
 }
 
-// answer is a response that was read whole.
+// answer is a response with its whole body.
 type answer struct {
 	*http.Response
 	body []byte
@@ -187,8 +189,9 @@ func do(client *http.Client, req *http.Request) (answer, error) {
 
 var plain = &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// get sends a GET with a key, none where empty. It is sent again where the connection was closed without an answer: Go's server does that
-// with one that it had accepted already when a reload begins to stop it.
+// get sends a GET with a key, or without one if it is empty. It sends the request again if the
+// connection was closed without an answer: Go's server closes a connection that it has just
+// accepted when a reload begins to stop it.
 func (g *gateway) get(key string) (answer, error) {
 	a, err := g.getOnce(key)
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
@@ -208,7 +211,7 @@ func (g *gateway) getOnce(key string) (answer, error) {
 	return do(plain, req)
 }
 
-// want sends a GET with a key and says whether the answer has that status.
+// want sends a GET with a key and returns an error unless the answer has the status.
 func (g *gateway) want(key string, status int) error {
 	a, err := g.get(key)
 	if err != nil {
@@ -227,13 +230,13 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// hint is prefix and last four characters, and nothing else of the key.
+// hint returns the hint of a key: its prefix and last four characters.
 func hint(secret string) string { return "tenzo_pk_..." + secret[len(secret)-4:] }
 
 func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
-// metric reads one sample of the metrics of a process: name with labels as it stands in the exposition, such as
-// tenzo_auth_requests_total{result="allowed"}.
+// metric reads one sample of the metrics of a process. sample is the name with its labels as in the
+// exposition format, such as tenzo_auth_requests_total{result="allowed"}.
 func metric(statusURL, sample string) (float64, error) {
 	resp, err := plain.Get(statusURL + "/metrics")
 	if err != nil {
@@ -252,14 +255,14 @@ func metric(statusURL, sample string) (float64, error) {
 	return 0, fmt.Errorf("no sample %s", sample)
 }
 
-// certificate makes a server's certificate for loopback.
+// certificate issues a server certificate for loopback.
 func certificate(t *testing.T, ca *harness.CA) *certFile {
 	t.Helper()
 	cert, key := ca.Files(t, harness.Leaf{})
 	return &certFile{cert, key}
 }
 
-// scratch is a file with a text.
+// scratch writes a temporary file and returns its path.
 func scratch(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -276,13 +279,14 @@ func errStatusUnless(a answer, status int) error {
 	return errStatus(a)
 }
 
-// command runs one of the commands against a Redis.
+// command runs a command of tenzo-gateway against a Redis.
 func command(t *testing.T, redisURL string, args ...string) harness.Result {
 	t.Helper()
 	return harness.RunGateway(t, []string{"TENZO_REDIS_URL=" + redisURL}, "", args...)
 }
 
-// wantRefusal says how a command fails: with status 1, one plain line on standard error that names something, and nothing else.
+// wantRefusal checks that a command failed with status 1 and exactly one line on standard error
+// that contains names.
 func wantRefusal(t *testing.T, r harness.Result, names string) {
 	t.Helper()
 	line := strings.TrimSuffix(r.Stderr, "\n")
@@ -302,12 +306,13 @@ func request(t *testing.T, method, url string) *http.Request {
 
 var errNoAccessLog = errors.New("the access log has no such line")
 
-// listensBeyondLoopback says on which address beyond loopback some process listens at a TCP port; empty where none does.
+// listensBeyondLoopback returns the address beyond loopback on which a process listens at a TCP
+// port, or "" if there is none.
 func listensBeyondLoopback(t *testing.T, port string) string {
 	t.Helper()
 	number, err := strconv.Atoi(port)
 	must(t, err)
-	// Addresses stand there as hexadecimal words in the machine's byte order.
+	// The tables hold addresses as hexadecimal words in the machine's byte order.
 	loopback := []string{"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		text, err := os.ReadFile(table)

@@ -8,8 +8,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestShutdownRequeuesUnfinishedEvents ends a dispatcher while its requests hang: what it cannot finish within its grace time is delivered by another at countDuplicates,
-// long before any lease would have lapsed, and nothing is charged to the events.
+// TestShutdownRequeuesUnfinishedEvents stops a dispatcher while its requests hang. Events that it
+// cannot finish within its grace period are requeued: another dispatcher delivers them at once,
+// long before a lease would expire, and the aborted attempts do not count.
 func TestShutdownRequeuesUnfinishedEvents(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: func(r *harness.Received) harness.Answer {
@@ -21,7 +22,7 @@ func TestShutdownRequeuesUnfinishedEvents(t *testing.T) {
 	h.setWebhook("acme", "")
 	first := h.dispatch("--grace-period", "1s")
 	h.publishMany(h.rdb, "acme", 0, 5)
-	// One endpoint of unknown health gets its requests little by little; at least one hangs by now.
+	// An endpoint of unknown health gets few requests at once. At least one hangs by now.
 	h.receiver.Wait(1, 10*time.Second)
 	first.Terminate()
 	if status := first.Wait(10 * time.Second); status != 0 {
@@ -31,10 +32,11 @@ func TestShutdownRequeuesUnfinishedEvents(t *testing.T) {
 	start := time.Now()
 	h.dispatch()
 	h.awaitDrained(8*time.Second, books{Published: 5, Delivered: 5})
-	t.Logf("delivered %v after the hand-over", time.Since(start).Round(time.Millisecond))
+	t.Logf("delivered %v after the shutdown", time.Since(start).Round(time.Millisecond))
 }
 
-// TestGracefulStop ends a dispatcher while requests are in flight that answer within its grace time: each event arrives countDuplicates.
+// TestGracefulStop stops a dispatcher while requests are in flight that are answered within its
+// grace period. Each event arrives once.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Delay: 500 * time.Millisecond})})
@@ -43,10 +45,10 @@ func TestGracefulStop(t *testing.T) {
 	h.publishMany(h.rdb, "acme", 0, 50)
 	h.receiver.Wait(2, 10*time.Second)
 	first.Terminate()
-	harness.Eventually(t, 10*time.Second, func() error { // not ready while it ends, and then not there
+	harness.Eventually(t, 10*time.Second, func() error { // not ready while it drains, and then gone
 		a, err := do(plain, request(t, "GET", first.status+"/readyz"))
 		if err != nil {
-			return nil //nolint:nilerr // no answer is what is waited for
+			return nil //nolint:nilerr // no answer means that the process has ended
 		}
 		return errStatusUnless(a, 503)
 	})
@@ -60,8 +62,8 @@ func TestGracefulStop(t *testing.T) {
 	}
 }
 
-// A gateway that is told to stop while a request is under way takes no event from that moment on, however long the request takes: what
-// would hold events is gone before the request has ended.
+// A gateway that is told to stop while it serves a request dequeues no event from that moment on,
+// however long the request takes: its lease is gone before the request has ended.
 func TestStoppingGatewayTakesNoEvents(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -94,7 +96,8 @@ func TestStoppingGatewayTakesNoEvents(t *testing.T) {
 	}()
 	upstream.Wait(1, 10*time.Second)
 	g.Terminate()
-	harness.Eventually(t, 3*time.Second, func() error { // the gateway's grace period for requests is 5 s
+	// The gateway's grace period for requests is 5 s.
+	harness.Eventually(t, 3*time.Second, func() error {
 		if n := leases(); n != 0 {
 			return fmt.Errorf("%d leases", n)
 		}

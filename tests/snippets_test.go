@@ -20,7 +20,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// snippet is a fenced block of a document. The comment before it, `<!-- test: HOW -->`, says how it is tested:
+// snippet is a fenced block of a document. The comment before it, `<!-- test: HOW -->`, says how it
+// is tested:
 //
 //	run                             sh, bash, python: runs and succeeds; variables carry over to later blocks of the document
 //	fails                           the same, and fails
@@ -72,7 +73,7 @@ func snippets(t *testing.T, file string) (out []snippet) {
 	return out
 }
 
-// TestSnippets runs what the documents say: every command, every Caddyfile, every piece of JSON.
+// TestSnippets tests the code blocks of all documents: every command, Caddyfile and piece of JSON.
 func TestSnippets(t *testing.T) {
 	for _, file := range files(t, ".md") {
 		t.Run(file, func(t *testing.T) {
@@ -90,14 +91,14 @@ func TestSnippets(t *testing.T) {
 	}
 }
 
-// document is where the blocks of one document run: a folder, a gateway, and what they leave behind.
+// document is the environment in which the blocks of one document run.
 type document struct {
 	t       *testing.T
-	home    string // the files of the test itself
-	folder  string // where blocks run
+	home    string // files of the test itself
+	folder  string // the working folder of blocks
 	env     []string
 	ports   *strings.Replacer
-	output  string // of the last run
+	output  string // of the last block that ran
 	started bool
 }
 
@@ -132,7 +133,7 @@ func (d *document) try(s snippet) {
 	}
 }
 
-// exists says whether the module has a test of a name.
+// exists checks whether the module has a test of that name.
 func exists(t *testing.T, test string) bool {
 	t.Helper()
 	for _, path := range files(t, "_test.go") {
@@ -145,7 +146,7 @@ func exists(t *testing.T, test string) bool {
 	return false
 }
 
-// matches compares an output with what a document shows of it.
+// matches compares an output with the lines that a document shows of it.
 func matches(shown, output string) error {
 	at := 0
 	for line := range strings.Lines(shown) {
@@ -187,8 +188,8 @@ func (d *document) run(s snippet) error {
 	return nil
 }
 
-// start makes the surroundings of blocks that run: a real Redis that is marked, the default set-up on it with ports of its own, an
-// organization `acme` with a key and a webhook.
+// start prepares the environment of blocks that run: a Redis with the marker, a gateway with the
+// default Caddyfile and ports of its own, and an organization `acme` with a key and a webhook.
 func (d *document) start() {
 	if d.started {
 		return
@@ -209,7 +210,8 @@ func (d *document) start() {
 
 	bin := filepath.Join(d.folder, "bin")
 	must(t, os.Mkdir(bin, 0o755))
-	// Webhooks lead to the receiver of this test, which is on this machine and has a certificate of its own.
+	// Webhooks go to the receiver of this test, which is on loopback and has a certificate of its
+	// own.
 	gateway := `case "$1 $2" in "webhook set" | "webhook test") set -- "$@" --allow-networks 127.0.0.0/8 --ca-file ` + receiver.CAFile() + " ;; esac\n" +
 		"exec " + harness.Binary(t) + ` "$@"` + "\n"
 	must(t, os.WriteFile(filepath.Join(bin, "tenzo-gateway"), []byte("#!/bin/sh\n"+gateway), 0o755))
@@ -228,7 +230,7 @@ func (d *document) start() {
 		env = append(env, port.variable+"="+free)
 		replace = append(replace, "localhost:"+port.usual, "localhost:"+free, "127.0.0.1:"+port.usual, "127.0.0.1:"+free)
 	}
-	for _, usual := range []string{"2020", "9000"} { // where examples start something themselves
+	for _, usual := range []string{"2020", "9000"} { // examples start servers at these ports
 		free := strconv.Itoa(harness.FreePort(t))
 		replace = append(replace, "localhost:"+usual, "localhost:"+free, "127.0.0.1:"+usual, "127.0.0.1:"+free)
 	}
@@ -258,7 +260,7 @@ func (d *document) adapt(text, within string) error {
 	return d.validate("Caddyfile", text, "caddyfile")
 }
 
-// Files that a document's configuration names, and this machine need not have.
+// Files that a document's configuration names and that need not exist on this machine.
 var (
 	certificateFile = regexp.MustCompile(`/[A-Za-z0-9_./-]+\.(pem|crt)\b`)
 	keyFile         = regexp.MustCompile(`/[A-Za-z0-9_./-]+\.key\b`)
@@ -314,7 +316,7 @@ func (d *document) parse(s snippet) error {
 		return err
 	case "caddyfile":
 		return errors.New("say `adapt`")
-	default: // a language that nothing here can read
+	default: // no parser for this language
 		return nil
 	}
 }

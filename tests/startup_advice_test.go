@@ -8,7 +8,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestStartupAdvice looks for one clear warning of each setting of Redis that loses events, and for none where all is well.
+// TestStartupAdvice expects one clear warning for each setting of Redis that can lose events, and
+// none for a good configuration.
 func TestStartupAdvice(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})

@@ -1,5 +1,6 @@
-// Package tests tries tenzo-gateway as the world sees it: the built binary, in processes of its own, against real redis-server, real
-// receivers and the faults that happen to them. What can be shown inside one package is shown there.
+// Package tests tests tenzo-gateway from outside: the built binary, in processes of its own,
+// against real redis-server, real receivers and injected faults. What one package can show alone is
+// tested in that package.
 package tests
 
 import (
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,29 +20,50 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// The cores can be read, tested and used without knowing Caddy, and config knows nothing of who uses it.
+const modulePath = "github.com/tenzo-ai/tenzo-gateway"
+
+// Dependencies point from caddymodule to dispatcher to config, and only Caddy modules know Caddy.
+// The test is stricter than an import rule of the linter, because it also follows indirect
+// dependencies.
 func TestPackageDependencies(t *testing.T) {
-	const module = "github.com/tenzo-ai/tenzo-gateway/"
-	for packages, forbidden := range map[string][]string{
-		"./config/...":                   {"github.com/caddyserver/", module + "dispatcher", module + "caddymodule"},
-		"./dispatcher/...":               {"github.com/caddyserver/", module + "caddymodule"},
-		"./caddymodule/internal/keyauth": {"github.com/caddyserver/"},
-		"./caddymodule/api":              {"github.com/caddyserver/"},
-		"./caddymodule/devtools":         {"github.com/caddyserver/"},
-		"./tests/harness/...":            {"github.com/caddyserver/", module + "config", module + "dispatcher", module + "caddymodule"},
-	} {
-		cmd := exec.Command("go", "list", "-deps", packages)
-		cmd.Dir = harness.Root(t)
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("go list -deps %s: %v", packages, err)
-		}
-		for dependency := range strings.Lines(string(out)) {
-			for _, prefix := range forbidden {
-				if strings.HasPrefix(dependency, prefix) {
-					t.Errorf("%s depends on %s", packages, strings.TrimSpace(dependency))
+	const caddy, redis = "github.com/caddyserver/", "github.com/redis/"
+	own := func(path string) string { return modulePath + "/" + path }
+	rules := []struct {
+		packages  string // regular expression for paths within the module
+		forbidden []string
+	}{
+		{`config(/.*)?`, []string{caddy, own("dispatcher"), own("caddymodule")}},
+		{`dispatcher(/.*)?`, []string{caddy, own("caddymodule")}},
+		{`dispatcher/payload`, []string{redis}},
+		{`caddymodule/internal/(apimodel|command|health|keyauth)(/.*)?`, []string{caddy}},
+		{`caddymodule/(api|devtools)`, []string{caddy}},
+		{`tests/harness`, []string{caddy, own("config"), own("dispatcher"), own("caddymodule")}},
+	}
+	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Deps}} {{.}}{{end}}`, "./...")
+	cmd.Dir = harness.Root(t)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	matched := make([]bool, len(rules))
+	for line := range strings.Lines(string(out)) {
+		dependencies := strings.Fields(line)
+		path := strings.TrimPrefix(dependencies[0], modulePath+"/")
+		for i, rule := range rules {
+			if !regexp.MustCompile(`^(` + rule.packages + `)$`).MatchString(path) {
+				continue
+			}
+			matched[i] = true
+			for _, dependency := range dependencies {
+				if slices.ContainsFunc(rule.forbidden, func(prefix string) bool { return strings.HasPrefix(dependency, prefix) }) {
+					t.Errorf("%s depends on %s", path, dependency)
 				}
 			}
+		}
+	}
+	for i, rule := range rules {
+		if !matched[i] {
+			t.Errorf("no package matches %s", rule.packages)
 		}
 	}
 }
@@ -48,8 +71,8 @@ func TestPackageDependencies(t *testing.T) {
 // Names of Redis keys are spelled in config/store/names.go alone.
 func TestRedisNamesAreSpelledInOnePlace(t *testing.T) {
 	name := regexp.MustCompile(`^\{?tenzo:[a-z]|^(key|key-id|org|usage|webhook|deliveries|lease|held|parked|progress|mark):$|^:keys$|^dead-(orgs|ids)$`)
-	for _, path := range goFiles(t) {
-		if path == "config/store/names.go" || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "tests/") {
+	for _, path := range files(t, ".go") {
+		if path == "config/store/names.go" || isTest(path) {
 			continue
 		}
 		inspect(t, path, func(pos token.Position, n ast.Node) {
@@ -118,10 +141,11 @@ func TestScriptsSpellKeysAsGoDoes(t *testing.T) {
 	}
 }
 
-// A test that is skipped shows nothing: what a machine lacks is installed by tests/run.sh, or fails the test.
+// A skipped test shows nothing. What a machine lacks is installed by tests/run.sh, or fails the
+// test.
 func TestNothingIsSkipped(t *testing.T) {
-	for _, path := range goFiles(t) {
-		if !strings.HasSuffix(path, "_test.go") && !strings.HasPrefix(path, "tests/") {
+	for _, path := range files(t, ".go") {
+		if !isTest(path) {
 			continue
 		}
 		inspect(t, path, func(pos token.Position, n ast.Node) {
@@ -143,8 +167,52 @@ func TestNothingIsSkipped(t *testing.T) {
 	}
 }
 
-// goFiles lists the module's Go files, relative to its folder.
-func goFiles(t *testing.T) []string { return files(t, ".go") }
+// Every section of the specification that a file cites exists.
+func TestCitationsOfTheSpecification(t *testing.T) {
+	const specification = "config/docs/specification.md"
+	text, err := os.ReadFile(filepath.Join(harness.Root(t), specification))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^## (\d+)\. `).FindAllStringSubmatch(string(text), -1) {
+		sections[m[1]] = true
+	}
+	if len(sections) == 0 {
+		t.Fatalf("%s has no numbered section", specification)
+	}
+	// A citation may be wrapped within a comment.
+	wrapped := regexp.MustCompile(`\s*\n\s*(//|--|#)?\s*`)
+	citation := regexp.MustCompile(`specification\.md,? sections? (\d+)(?:(?:, (\d+))* (?:and|to) (\d+))?`)
+	cited := 0
+	for _, ending := range []string{".go", ".lua", ".sh", ".md", ".yml", ".js", ".py", "Caddyfile"} {
+		for _, path := range files(t, ending) {
+			text, err := os.ReadFile(filepath.Join(harness.Root(t), path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range citation.FindAllStringSubmatch(wrapped.ReplaceAllString(string(text), " "), -1) {
+				cited++
+				for _, number := range m[1:] {
+					if number != "" && !sections[number] {
+						t.Errorf("%s cites section %s of %s, which does not exist", path, number, specification)
+					}
+				}
+			}
+			if old := regexp.MustCompile(`(?i)\bcontract,? section|CONTRACT\.md`).Find(text); old != nil && path != "tests/structure_test.go" {
+				t.Errorf("%s cites %q, which is not in the repository", path, old)
+			}
+		}
+	}
+	if cited == 0 {
+		t.Error("no citation was found")
+	}
+}
+
+// isTest reports whether a Go file belongs to the tests.
+func isTest(path string) bool {
+	return strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "tests/")
+}
 
 // files lists the module's files with an ending, relative to its folder.
 func files(t *testing.T, ending string) []string {

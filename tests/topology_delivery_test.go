@@ -8,7 +8,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestClusterDelivers delivers through a Redis Cluster, with a dispatcher killed on the way.
+// TestClusterDelivers delivers through a Redis Cluster, and kills a dispatcher meanwhile.
 func TestClusterDelivers(t *testing.T) {
 	t.Parallel()
 	c := harness.StartCluster(t, harness.AOF...)
@@ -36,7 +36,8 @@ func TestClusterDelivers(t *testing.T) {
 	}
 }
 
-// TestSentinelDelivers goes on delivering after a failover; only what was in flight may come twice.
+// TestSentinelDelivers continues to deliver after a failover. Only events in flight may arrive
+// twice.
 func TestSentinelDelivers(t *testing.T) {
 	t.Parallel()
 	s := harness.StartSentinel(t, harness.AOF...)
@@ -46,7 +47,7 @@ func TestSentinelDelivers(t *testing.T) {
 	h.dispatchOn(s.URL())
 	h.publishMany(h.rdb, "acme", 0, 200)
 	h.receiver.Wait(200, 20*time.Second)
-	must(t, h.rdb.Wait(t.Context(), 1, 5*time.Second).Err()) // the replica has what was done
+	must(t, h.rdb.Wait(t.Context(), 1, 5*time.Second).Err()) // the replica has all writes
 	s.Failover()
 	h.redis, h.rdb = s.Replica(), s.Replica().Client(t)
 	h.publishMany(h.rdb, "acme", 200, 400)

@@ -9,10 +9,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// works goes through a key's life against a Redis, by the commands and through a gateway.
+// works creates, uses and revokes a key against a Redis, with the commands and through a gateway.
 func works(t *testing.T, redisURL, tenzo string) *gateway {
 	t.Helper()
-	for range 2 { // harmless again
+	for range 2 { // the second time changes nothing
 		if c := command(t, redisURL, "init"); c.Status != 0 {
 			t.Fatalf("init: %s", c.Stderr)
 		}
@@ -40,7 +40,7 @@ func TestRedisOverTLS(t *testing.T) {
 	works(t, r.URL(), "")
 }
 
-// With a certificate of the client's own.
+// Redis requires a client certificate.
 func TestRedisOverMutualTLS(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedisTLS(t)
@@ -64,7 +64,7 @@ func TestPasswordInAFile(t *testing.T) {
 	}
 }
 
-// The access list of the specification is all that anything needs.
+// The access list of the specification is sufficient.
 func TestMinimalACL(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -82,7 +82,7 @@ func TestMinimalACL(t *testing.T) {
 	}
 }
 
-// Under another prefix nothing is touched beyond it.
+// With another prefix, no key outside it is touched.
 func TestKeyPrefix(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -131,7 +131,7 @@ func TestSentinelFailover(t *testing.T) {
 	})
 }
 
-// A Redis that is full still revokes by our commands, and no count is lost.
+// A full Redis still accepts revocations by the commands, and no count is lost.
 func TestFullRedis(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t, "--maxmemory-policy", "noeviction")
@@ -160,7 +160,7 @@ func TestFullRedis(t *testing.T) {
 	harness.Eventually(t, 10*time.Second, func() error { return counts.matches(t.Context(), rdb) })
 }
 
-// URLs that this code must not accept are refused by name, and no refusal shows a password.
+// Invalid URLs are refused with the name of the option, and no error shows a password.
 func TestRefusedURLs(t *testing.T) {
 	t.Parallel()
 	for text, names := range map[string]string{
@@ -173,7 +173,7 @@ func TestRefusedURLs(t *testing.T) {
 		"http://:hunter2@127.0.0.1:1":                          "",
 		"127.0.0.1:6379":                                       "",
 		"rediss://:hunter2@127.0.0.1:1?ca_file=/nonexistent":   "ca_file",
-		"redis://:hunter2@127.0.0.1:1":                         "", // nothing answers there
+		"redis://:hunter2@127.0.0.1:1":                         "", // no server listens there
 	} {
 		c := command(t, text, "keys", "list", "--org", "acme")
 		wantRefusal(t, c, names)

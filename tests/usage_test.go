@@ -17,7 +17,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// tally is what the clients saw: how many requests of each key were answered with 200.
+// tally counts for each key the requests that clients saw answered with 200.
 type tally struct {
 	keys []key
 	ok   []atomic.Int64
@@ -39,7 +39,7 @@ func (c *tally) total() (n int64) {
 	return n
 }
 
-// matches compares with the totals in Redis, to the unit.
+// matches checks that the totals in Redis are exactly equal.
 func (c *tally) matches(ctx context.Context, rdb redis.UniversalClient) error {
 	for i, k := range c.keys {
 		n, err := count(ctx, rdb, k)
@@ -53,7 +53,7 @@ func (c *tally) matches(ctx context.Context, rdb redis.UniversalClient) error {
 	return nil
 }
 
-// load is a client of one gateway that asks with all keys in turn.
+// load sends requests to one gateway with all keys in turn.
 func (c *tally) load(addr string, requests int64) harness.Load {
 	bytes := make([][]byte, len(c.keys))
 	for i, k := range c.keys {
@@ -71,8 +71,9 @@ func (c *tally) load(addr string, requests int64) harness.Load {
 	}
 }
 
-// TestUsageIsExact counts 200,000 requests over 50 keys on two gateways, with a reload, a graceful restart and a restart of Redis in
-// between. Afterwards the totals in Redis equal what the clients saw, to the unit. TENZO_TEST_REQUESTS sends another number.
+// TestUsageIsExact sends 200,000 requests with 50 keys to two gateways, with a reload, a graceful
+// restart and a restart of Redis meanwhile. Afterwards the totals in Redis exactly equal what the
+// clients saw. TENZO_TEST_REQUESTS sets another number.
 func TestUsageIsExact(t *testing.T) {
 	requests := int64(200_000)
 	if n, err := strconv.ParseInt(os.Getenv("TENZO_TEST_REQUESTS"), 10, 64); err == nil {
@@ -86,13 +87,13 @@ func TestUsageIsExact(t *testing.T) {
 	b := startGateway(t, site{redis: r.URL(), debugOff: true})
 
 	start := time.Now()
-	var restarting atomic.Bool // a is: its clients wait for it
+	var restarting atomic.Bool // gateway a restarts; its clients wait
 	var work sync.WaitGroup
 	for _, g := range []*gateway{a, b} {
 		load := counts.load(g.addr(), requests/2)
 		load.Refused = func(_ int64, err error) bool {
 			if restarting.Load() || g == b {
-				time.Sleep(time.Millisecond) // a pause between tries, nothing waits for it
+				time.Sleep(time.Millisecond) // between two tries; no assertion depends on it
 				return g == a || err != nil
 			}
 			return true
@@ -137,7 +138,7 @@ func TestUsageIsExact(t *testing.T) {
 		}
 	}
 	must(t, counts.matches(t.Context(), rdb))
-	// What a process kept for itself is folded away at its graceful stop.
+	// A graceful stop folds the fields of the process into the total.
 	for _, k := range counts.keys {
 		fields, err := rdb.HKeys(t.Context(), "tenzo:usage:"+k.id).Result()
 		must(t, err)
@@ -149,12 +150,14 @@ func TestUsageIsExact(t *testing.T) {
 	t.Logf("%d requests, %d answered with 200, in %v", requests, counts.total(), took.Round(time.Millisecond))
 }
 
-// A gateway whose Redis is away counts on; nothing is lost when it comes back, be it a second older.
+// A gateway keeps counting during an outage of Redis. No count is lost when Redis comes back, even
+// with the state of a second earlier.
 func TestUsageAcrossOutage(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t, harness.AOF...)
 	r.Mark()
-	counts := newTally(t, r.Client(t), 5) // before the gateway, which forgets a key when its making is announced
+	// Before the gateway starts, which drops a key from its cache when its creation is announced.
+	counts := newTally(t, r.Client(t), 5)
 	g := startGateway(t, site{redis: r.URL(), debugOff: true})
 	serve := func() {
 		t.Helper()
@@ -175,10 +178,11 @@ func TestUsageAcrossOutage(t *testing.T) {
 	}
 }
 
-// A Redis that comes back older than it was, having lost what it had acknowledged, is told again.
+// A Redis that comes back with an older state, without writes that it had acknowledged, gets the
+// counts again.
 func TestUsageWithAnOlderRedis(t *testing.T) {
 	t.Parallel()
-	r := harness.StartRedis(t) // what it loads at its start is the snapshot below
+	r := harness.StartRedis(t) // it starts with the snapshot below
 	r.Mark()
 	rdb := r.Client(t)
 	counts := newTally(t, rdb, 5)
@@ -207,7 +211,7 @@ func TestUsageWithAnOlderRedis(t *testing.T) {
 	}
 }
 
-// An answer of Redis that is lost on its way makes the gateway flush again, and counts nothing twice.
+// If the reply of Redis is lost, the gateway flushes again, and no use is counted twice.
 func TestUsageWithLostAnswers(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -239,7 +243,8 @@ func TestUsageWithLostAnswers(t *testing.T) {
 		must(t, err)
 		p.MuteAnswers()
 		must(t, counts.load(g.addr(), 300).Run(t.Context()))
-		// A flush reaches Redis, and its answer not the gateway, where a connection was open; a new one waits for its greeting.
+		// On an open connection the flush reaches Redis, but its reply does not reach the gateway.
+		// A new connection waits for its greeting.
 		if reached(before) {
 			lost++
 		}
@@ -255,7 +260,7 @@ func TestUsageWithLostAnswers(t *testing.T) {
 	must(t, counts.matches(t.Context(), rdb))
 }
 
-// What `keys list` shows of use.
+// `keys list` shows the usage of a key.
 func TestUsageIsListed(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// clients are one for each version of HTTP that a gateway speaks here.
+// clients returns one client for each version of HTTP.
 func clients(t *testing.T, ca *harness.CA) map[string]*http.Client {
 	t.Helper()
 	out := map[string]*http.Client{}
@@ -23,7 +23,8 @@ func clients(t *testing.T, ca *harness.CA) map[string]*http.Client {
 	return out
 }
 
-// TestVerdicts goes through the rows of the table of specification.md, section 5 that need no trouble with Redis.
+// TestVerdicts checks the rows of the table in specification.md, section 5 that need no fault of
+// Redis.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -51,7 +52,7 @@ func TestVerdicts(t *testing.T) {
 		values    []string
 		status    int
 		code      string
-		challenge string // begins so
+		challenge string // prefix
 	}{
 		{"bearer", []string{"Bearer " + good}, 200, "", ""},
 		{"lower case", []string{"bearer " + good}, 200, "", ""},
@@ -129,7 +130,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// A header larger than what the server takes never reaches a handler.
+// A header above the server's limit never reaches a handler.
 func TestHugeHeader(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -140,7 +141,7 @@ func TestHugeHeader(t *testing.T) {
 	}
 }
 
-// An expired key is refused at its instant, cached or not, and without a message.
+// A key is refused from its expiry on, cached or not, and without an announcement.
 func TestExpiryNeedsNoAnnouncement(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
@@ -183,12 +184,14 @@ func TestPassErrors(t *testing.T) {
 	}
 }
 
-// Unknown keys in numbers are slowed down by client address, and keys that are held pass all the same.
+// Unknown keys are rate limited by client address. Cached keys of the same client are still
+// admitted.
 func TestUnknownKeyLimit(t *testing.T) {
 	t.Parallel()
 	r := harness.StartRedis(t)
 	r.Mark()
-	good := newKey(t, r.Client(t), "acme") // before the gateway, which forgets a key when its making is announced
+	// Before the gateway starts, which drops a key from its cache when its creation is announced.
+	good := newKey(t, r.Client(t), "acme")
 	g := startGateway(t, site{
 		redis: r.URL(), tenzo: "keys {\n unknown_key_burst 5\n unknown_key_rate 0.5\n}",
 		global: "servers {\n trusted_proxies static 127.0.0.0/8\n}",
@@ -212,7 +215,7 @@ func TestUnknownKeyLimit(t *testing.T) {
 				t.Fatalf("within the burst answered %d: %s", a.StatusCode, a.body)
 			}
 		}
-		harness.Eventually(t, 5*time.Second, func() error { // one in two seconds may still pass
+		harness.Eventually(t, 5*time.Second, func() error { // one in two seconds still passes
 			a := unknown(client)
 			if a.StatusCode == 429 {
 				if p := a.problem(t); p.Code != "too_many_unknown_keys" || a.Header.Get("Retry-After") == "" {
@@ -231,11 +234,12 @@ func TestUnknownKeyLimit(t *testing.T) {
 		t.Errorf("another address is answered %d", a.StatusCode)
 	}
 	flood("2001:db8:1:2::1")
-	harness.Eventually(t, 5*time.Second, func() error { return errStatusUnless(unknown("2001:db8:1:2:ffff::1"), 429) }) // of the same /64
+	// Of the same /64.
+	harness.Eventually(t, 5*time.Second, func() error { return errStatusUnless(unknown("2001:db8:1:2:ffff::1"), 429) })
 	if a := unknown("2001:db8:1:3::1"); a.StatusCode != 401 {
 		t.Errorf("an address of another /64 is answered %d", a.StatusCode)
 	}
-	// The slow lane: after some seconds one read more.
+	// The rate: after some seconds there is one more read.
 	harness.Eventually(t, 10*time.Second, func() error { return errStatusUnless(unknown("203.0.113.7"), 401) })
 }
 
@@ -245,7 +249,7 @@ func TestRequireChecksum(t *testing.T) {
 	r := harness.StartRedis(t)
 	r.Mark()
 	g := startGateway(t, site{redis: r.URL(), tenzo: "keys {\n require_checksum\n}"})
-	foreign := newKey(t, r.Client(t), "acme") // made elsewhere, without a checksum
+	foreign := newKey(t, r.Client(t), "acme") // created elsewhere, without a checksum
 	a, err := g.get(foreign.secret)
 	must(t, err)
 	if p := a.problem(t); p.Code != "malformed_api_key" {

@@ -9,7 +9,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestWebhookCommands goes through the life of a webhook by the commands.
+// TestWebhookCommands sets, shows, tests and deletes a webhook with the commands.
 func TestWebhookCommands(t *testing.T) {
 	t.Parallel()
 	h := newWebhookEnv(t, harness.ReceiverOptions{})
@@ -65,7 +65,7 @@ func TestWebhookCommands(t *testing.T) {
 	wantRefusal(t, run("show", "--org", "acme"), "")
 	wantRefusal(t, run("test", "--org", "acme"), "")
 
-	// Publishing, from a file and from standard input.
+	// Publish from a file and from standard input.
 	payload := scratch(t, "event.json", `{"call_id":"c1"}`)
 	if c := command(t, h.redis.URL(), "events", "publish", "--org", "acme", "--event", "interview.results", "--id", "c1", payload); c.Status != 0 {
 		t.Errorf("events publish: %+v", c)

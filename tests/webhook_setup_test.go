@@ -13,7 +13,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// webhookEnv is what the tests of webhooks work with: a Redis that keeps what it acknowledged, and a receiver of everything.
+// webhookEnv is the environment of the tests of webhooks: a Redis with AOF, and a receiver.
 type webhookEnv struct {
 	t        *testing.T
 	redis    *harness.Redis
@@ -34,7 +34,8 @@ type dispatcher struct {
 	status string // the URL of metrics and health
 }
 
-// dispatch starts a dispatcher that trusts the receiver, and may reach it. Flags win over its own.
+// dispatch starts a dispatcher that trusts the receiver's certificate and may send to loopback. The
+// flags override its defaults.
 func (h *webhookEnv) dispatch(flags ...string) *dispatcher {
 	h.t.Helper()
 	return h.dispatchOn(h.redis.URL(), flags...)
@@ -51,13 +52,15 @@ func (h *webhookEnv) dispatchOn(redisURL string, flags ...string) *dispatcher {
 	return d
 }
 
-// webhookSecret signs what the tests deliver. No log shows it, nor the path of a URL, which may hold a token.
+// webhookSecret signs the deliveries of the tests. No log shows it, nor the path of a URL, which
+// may hold a token.
 const (
 	webhookSecret = "s3cr3t-of-the-tests-ümläut"
 	webhookToken  = "t0ken-in-the-path"
 )
 
-// hook sets an organization's webhook as another program does. Empty values win over the usual ones and remove the field.
+// setWebhook writes an organization's webhook as another program would. fields override the
+// defaults; an empty value removes the field.
 func (h *webhookEnv) setWebhook(org, path string, fields ...string) {
 	h.t.Helper()
 	hash := map[string]any{
@@ -73,7 +76,7 @@ func (h *webhookEnv) setWebhook(org, path string, fields ...string) {
 	announce(h.t, h.rdb, "webhook", org)
 }
 
-// publish adds an event as producers do.
+// publish adds an event to the stream as producers do.
 func publish(t *testing.T, rdb redis.UniversalClient, fields ...string) (streamID string) {
 	t.Helper()
 	id, err := rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "tenzo:events", Values: fields}).Result()
@@ -81,13 +84,13 @@ func publish(t *testing.T, rdb redis.UniversalClient, fields ...string) (streamI
 	return id
 }
 
-// interview publishes an event with an id of its own.
+// publishInterview publishes an interview.results event with the given id.
 func (h *webhookEnv) publishInterview(org, id string) {
 	h.t.Helper()
 	publish(h.t, h.rdb, "event", "interview.results", "org_id", org, "id", id, "payload", `{"call_id":"`+id+`"}`)
 }
 
-// publishMany publishes events id 0 to n-1 of an organization in pipelines.
+// publishMany publishes events from to to-1 of an organization in pipelines.
 func (h *webhookEnv) publishMany(rdb redis.UniversalClient, org string, from, to int) {
 	h.t.Helper()
 	for from < to {
@@ -104,12 +107,12 @@ func (h *webhookEnv) publishMany(rdb redis.UniversalClient, org string, from, to
 	}
 }
 
-// books are what `events status --json` says.
+// books is the output of `events status --json`.
 type books struct {
 	Published, Replayed, Delivered, Skipped, Dead, Duplicate, Waiting, Difference int64
 }
 
-// books reads the books by the command, and checks that they balance.
+// books reads the books with the command, and checks that they balance.
 func (h *webhookEnv) books() books {
 	h.t.Helper()
 	r := command(h.t, h.redis.URL(), "events", "status", "--json")
@@ -123,7 +126,7 @@ func (h *webhookEnv) books() books {
 	return b
 }
 
-// settle waits until nothing waits any more, and compares the books.
+// awaitDrained waits until the stream is empty, and compares the books.
 func (h *webhookEnv) awaitDrained(within time.Duration, want books) {
 	h.t.Helper()
 	harness.Eventually(h.t, within, func() error {
@@ -147,7 +150,7 @@ func (h *webhookEnv) deliveries() map[string]int {
 	return n
 }
 
-// checkNoSecrets checks that nothing secret stands in the log of a process.
+// checkNoSecrets checks that the log of a process shows no secret.
 func checkNoSecrets(t *testing.T, log string) {
 	t.Helper()
 	for _, secret := range []string{webhookSecret, webhookToken} {
@@ -157,7 +160,7 @@ func checkNoSecrets(t *testing.T, log string) {
 	}
 }
 
-// deadLetters lists dead events by the command.
+// deadLetters lists dead letters with the command.
 func (h *webhookEnv) deadLetters(args ...string) (items []struct {
 	ID, Event, OrgID, Reason string
 	Attempts                 int

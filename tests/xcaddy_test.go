@@ -16,8 +16,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestXcaddy builds in a clean copy, and runs `./xcaddy.sh run` there, as the first thing that anybody does, with other ports than the
-// default ones: the printed curl line passes, without a key nothing does.
+// TestXcaddy builds in a clean copy, and runs `./xcaddy.sh run` there, as the first thing that
+// anybody does, with other ports than the default ones: the printed curl line passes, without a key
+// nothing does.
 func TestXcaddy(t *testing.T) {
 	t.Parallel()
 	folder := cleanCopy(t)
@@ -72,7 +73,7 @@ func TestXcaddy(t *testing.T) {
 			return errStatusUnless(a, want)
 		})
 	}
-	// All of it is bound to loopback.
+	// Every port is bound to loopback.
 	for _, port := range []string{site, tools, status} {
 		if addr := listensBeyondLoopback(t, port); addr != "" {
 			t.Errorf("port %s is bound to %s", port, addr)
@@ -82,7 +83,8 @@ func TestXcaddy(t *testing.T) {
 	p.Wait(60 * time.Second)
 }
 
-// TestRunScript checks what starts all tests, as it cannot run itself here: it is what CI calls, and bash and shellcheck find no fault.
+// TestRunScript checks the script that starts all tests, because it cannot run itself here: CI
+// calls it, and shellcheck finds no fault.
 func TestRunScript(t *testing.T) {
 	t.Parallel()
 	for _, script := range []string{"tests/run.sh", ".ci/run", "xcaddy.sh"} {
@@ -103,7 +105,7 @@ func TestRunScript(t *testing.T) {
 	}
 }
 
-// cleanCopy copies what a clone would hold: nothing that was built or is ignored.
+// cleanCopy copies the files that a clone would have: none that is built or ignored.
 func cleanCopy(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()

@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// The page fits every window from 320 pixels, and still says everything.
+// The page fits every window from 320 pixels on, with all of its content.
 func TestWidths(t *testing.T) {
 	s := newSite(t, nil)
 	s.seed()
@@ -35,7 +35,7 @@ func TestWidths(t *testing.T) {
 	b.state("width-320-key")
 }
 
-// Everything is reached with the keyboard alone, in the order in which it is read.
+// Every control is reached with the keyboard alone, in reading order.
 func TestKeyboard(t *testing.T) {
 	s := newSite(t, nil)
 	s.webhook("https://one.example/hook", "", true)
@@ -71,7 +71,7 @@ func TestKeyboard(t *testing.T) {
 	b.await("!document.querySelector('dialog[open]') && document.activeElement.id === 'webhook-delete'")
 }
 
-// fits says that nothing sticks out of the window to the right.
+// fits checks that nothing overflows the window to the right.
 func (b *tab) fits() {
 	b.t.Helper()
 	over := eval[[]string](b, `(() => { const width = document.documentElement.clientWidth;

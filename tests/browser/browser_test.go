@@ -1,5 +1,6 @@
-// Package browser tries Developer Tools in a real Chromium: what the customers' documentation describes, start to end, found by the
-// accessible names it uses; that axe-core has nothing to say; and what each state looks like, as pictures in tests/screenshots.
+// Package browser tests Developer Tools in a real Chromium: the workflows of the customers'
+// documentation from start to end, with controls found by accessible name; axe-core, which must
+// find nothing; and pictures of each state, in tests/screenshots.
 package browser
 
 import (
@@ -16,7 +17,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// started is the one browser of this test process, and how to end it. Each test has a context of its own in it, with its own storage.
+// started is the browser of this test process. Each test has a browser context of its own in it,
+// with its own storage.
 var started struct {
 	once   sync.Once
 	ctx    context.Context
@@ -32,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// browser starts Chromium where that was not done yet.
+// browser returns the context of Chromium, which the first call starts.
 func browser(t *testing.T) context.Context {
 	t.Helper()
 	started.once.Do(func() {
@@ -61,7 +63,7 @@ func browser(t *testing.T) context.Context {
 	return started.ctx
 }
 
-// axeSource is axe-core.
+// axeSource returns the source of axe-core.
 func axeSource(t *testing.T) string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(harness.Root(t), "tests/browser/node_modules/axe-core/axe.min.js"))
@@ -71,7 +73,7 @@ func axeSource(t *testing.T) string {
 	return string(source)
 }
 
-// screenshots is the folder for pictures.
+// screenshots returns the folder for pictures.
 func screenshots(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(harness.Root(t), "tests/screenshots")

@@ -13,7 +13,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// holdRequests holds back requests of a method below api/keys: each is announced on began, and goes on when something comes from release.
+// holdRequests holds back requests of a method below api/keys. It sends the path of each on began,
+// and lets it continue once release receives a value.
 func (s *site) holdRequests(method string) (began <-chan string, release chan<- bool) {
 	s.t.Helper()
 	announced, let := make(chan string), make(chan bool)
@@ -33,7 +34,8 @@ func (s *site) holdRequests(method string) (began <-chan string, release chan<- 
 	return announced, let
 }
 
-// tryToClose does all that closes dialogs: Escape, more than once, Cancel, a press beside it, and going back to the other page.
+// tryToClose does everything that closes a dialog: Escape several times, Cancel, a click beside it,
+// and going back in the history.
 func (b *tab) tryToClose() {
 	b.t.Helper()
 	for range 3 {
@@ -53,7 +55,8 @@ func (b *tab) pressRevoke(name string) {
 	b.see("Revoke “" + name + "”?")
 }
 
-// What is being revoked cannot be called back: the dialog stays until it is done, so that what it says is of this key and no other.
+// A revocation in progress cannot be cancelled. The dialog stays open until the revocation is done,
+// so that its message is always about this key.
 func TestRevocationCannotBeInterrupted(t *testing.T) {
 	s := newSite(t, nil)
 	first, second := s.key("first", nil, 0, time.Time{}), s.key("second", nil, 0, time.Time{})
@@ -78,7 +81,7 @@ func TestRevocationCannotBeInterrupted(t *testing.T) {
 	b.rowShows("second", "Revoked")
 	b.rowShows("first", "Active")
 
-	// The next one is asked afresh, can be cancelled, and says what went wrong where it goes wrong.
+	// The next revocation asks again, can be cancelled, and shows an error inside the dialog.
 	b.pressRevoke("first")
 	b.press(kb.Escape)
 	b.await("!document.querySelector('dialog[open]')")
@@ -114,7 +117,7 @@ func TestRevocationCannotBeInterrupted(t *testing.T) {
 	})
 }
 
-// A key that is being made is shown, whatever the reader does meanwhile, and never in the place of another form.
+// A key that is being created is shown whatever the user does meanwhile, and never in another form.
 func TestCreatedKeyIsAlwaysShown(t *testing.T) {
 	s := newSite(t, nil)
 	began, release := s.holdRequests(http.MethodPost)
@@ -140,7 +143,8 @@ func TestCreatedKeyIsAlwaysShown(t *testing.T) {
 	b.rowShows("Slow", "Active")
 	b.keyIsGone(key)
 
-	// Closed from outside, as where the page is left and comes back: the form is not offered again before the key was shown.
+	// If the dialog is closed by something else, as when the browser restores the page, the form is
+	// not offered again before the key was shown.
 	b.click("button", "Generate New Key")
 	b.fill("textbox", "Key name", "Left")
 	b.press(kb.Enter)
@@ -155,7 +159,8 @@ func TestCreatedKeyIsAlwaysShown(t *testing.T) {
 	}
 }
 
-// What is wrong with a key's name or day is said so that its reader knows what to change, and no longer than until it is changed.
+// An error about a key's name or expiry date says what to change, and disappears when the field is
+// changed.
 func TestKeyFormErrors(t *testing.T) {
 	s := newSite(t, nil)
 	b := newTab(t, 1280)
@@ -199,7 +204,7 @@ func TestKeyFormErrors(t *testing.T) {
 		b.await("document.querySelector('#key-expires-error').hidden")
 	}
 
-	// What only the API finds is worded here, too.
+	// Errors that only the API detects have a text of the page, too.
 	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method != http.MethodPost {
 			next.ServeHTTP(w, r)

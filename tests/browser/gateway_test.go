@@ -15,15 +15,16 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// gateway is the built tenzo-gateway with the page for the organization demo, at a folder of a site, and a site that asks for keys.
+// gateway is the built tenzo-gateway with two sites: the page for the organization demo, in a
+// folder, and an API behind tenzo_auth.
 type gateway struct {
 	*harness.Gateway
 	t     *testing.T
-	api   string // the URL that asks for keys
-	tools string // the URL of the page, without its slash
+	api   string // the URL of the API
+	tools string // the URL of the page, without its trailing slash
 }
 
-// startGateway starts one over a Redis of its own; receiver is where its webhooks may go.
+// startGateway starts a gateway with a Redis of its own. Its webhooks may go to receiver.
 func startGateway(t *testing.T, receiver *harness.Receiver) *gateway {
 	t.Helper()
 	r := harness.StartRedis(t)
@@ -70,7 +71,7 @@ http://:%d {
 	return g
 }
 
-// use makes a request with a key, and returns the status and the body.
+// use sends a request with a key, and returns the status and the body.
 func (g *gateway) use(key string) (int, string) {
 	g.t.Helper()
 	req, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.api, nil)
@@ -90,11 +91,11 @@ func (g *gateway) use(key string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// A key is made on the page, used on the gateway, seen to be used, and revoked: all of it with the real thing.
+// A key is created on the page, used at the gateway, shown as used, and revoked.
 func TestKeyFromPageToGateway(t *testing.T) {
 	g := startGateway(t, harness.NewReceiver(t, harness.ReceiverOptions{}))
 	b := newTab(t, 1280)
-	b.open(g.tools) // without its slash
+	b.open(g.tools) // without the trailing slash
 	if got := eval[string](b, "location.href"); got != g.tools+"/" {
 		t.Errorf("the page is at %s", got)
 	}
@@ -130,7 +131,8 @@ func TestKeyFromPageToGateway(t *testing.T) {
 	}
 }
 
-// The webhook is set on the page; test events, deliveries, failures and their redelivery go to a real receiver over TLS.
+// The webhook is set on the page. Test events, deliveries, failures and their redelivery go to a
+// real receiver over TLS.
 func TestWebhookFromPageToReceiver(t *testing.T) {
 	receiver := harness.NewReceiver(t, harness.ReceiverOptions{Answer: harness.Always(harness.Answer{Status: 202})})
 	g := startGateway(t, receiver)
@@ -199,14 +201,15 @@ func (g *gateway) publish(org, body string) {
 	}
 }
 
-// sign is what X-Webhook-Signature must be.
+// sign returns the expected X-Webhook-Signature.
 func sign(body []byte, secret string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// The default set-up shows the page for its demo organization, and a key made there opens its gateway.
+// The default Caddyfile serves the page of its demo organization, and its gateway admits a key that
+// is created there.
 func TestDefaultCaddyfile(t *testing.T) {
 	port := func() string { return fmt.Sprint(harness.FreePort(t)) }
 	gatewayPort, tools, status := port(), port(), port()

@@ -16,13 +16,13 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// row is what the row of a key shows.
+// row returns the text of a key's row.
 func (b *tab) row(name string) string {
 	b.t.Helper()
 	return collapseSpaces(eval[string](b, "[...document.querySelectorAll('#keys tbody tr')].find((r) => r.querySelector('.name').textContent === "+quote(name)+")?.innerText ?? ''"))
 }
 
-// rowShows waits until the row of a key shows a text.
+// rowShows waits until the row of a key contains a text.
 func (b *tab) rowShows(name, text string) {
 	b.t.Helper()
 	harness.Eventually(b.t, uiTimeout, func() error {
@@ -33,7 +33,7 @@ func (b *tab) rowShows(name, text string) {
 	})
 }
 
-// grant lets pages use the clipboard.
+// grant allows pages to use the clipboard.
 func (b *tab) grant() {
 	b.t.Helper()
 	for _, name := range []string{"clipboard-read", "clipboard-write"} {
@@ -46,7 +46,7 @@ func (b *tab) grant() {
 	}
 }
 
-// A key is made as the documentation describes it, shown once, and nothing brings it back.
+// A key is created as documented, shown once, and cannot be shown again.
 func TestGenerateKey(t *testing.T) {
 	s := newSite(t, nil)
 	b := newTab(t, 1280)
@@ -121,7 +121,7 @@ func TestGenerateKey(t *testing.T) {
 	b.keyIsGone(key)
 }
 
-// keyIsGone says that the page holds a key nowhere that its scripts, or the reader, can get at.
+// keyIsGone checks that neither scripts nor the user can get at the key on the page.
 func (b *tab) keyIsGone(key string) {
 	b.t.Helper()
 	held := eval[string](b, `[document.documentElement.outerHTML, JSON.stringify(history.state), location.href, JSON.stringify(localStorage), JSON.stringify(sessionStorage),
@@ -131,7 +131,8 @@ func (b *tab) keyIsGone(key string) {
 	}
 }
 
-// Leaving the page while the key is shown empties it: the browser may keep whole pages for its back button.
+// Leaving the page while the key is shown clears it, because the browser may keep whole pages for
+// its back button.
 func TestLeavingForgetsTheKey(t *testing.T) {
 	s := newSite(t, nil)
 	b := newTab(t, 1280)
@@ -148,7 +149,7 @@ func TestLeavingForgetsTheKey(t *testing.T) {
 	b.await("!document.querySelector('dialog[open]')")
 }
 
-// The list shows every state, stays fresh by itself, and revoking is asked about first.
+// The list shows every state and updates itself, and revoking asks for confirmation.
 func TestListAndRevoke(t *testing.T) {
 	s := newSite(t, nil)
 	s.seed()
@@ -163,7 +164,8 @@ func TestListAndRevoke(t *testing.T) {
 	b.state("keys")
 	b.window("keys-window")
 
-	// Another gateway counts a request; the page shows it without being asked to, and focus stays where it was.
+	// Another gateway counts a request. The page shows it without a reload, and the focus stays
+	// where it is.
 	page, err := s.Keys.List(t.Context(), org, 10, "")
 	if err != nil {
 		t.Fatal(err)
@@ -203,13 +205,14 @@ func TestListAndRevoke(t *testing.T) {
 	}
 }
 
-// The exact UTC of a time is reached by keyboard, and by touch, which focuses what it taps.
+// The exact UTC time can be reached by keyboard, and by touch, which focuses the element.
 func TestTimeHint(t *testing.T) {
 	s := newSite(t, nil)
 	s.key("Production Integration", map[string]string{store.KeyCreatedAt: "2026-03-29T00:59:59Z"}, 0, time.Time{})
 	b := newTab(t, 1280)
 	b.open(s.URL + "/")
-	b.rowShows("Production Integration", "Mar 29, 2026, 1:59 AM") // the last second before summer time in Berlin
+	// The last second before summer time in Berlin.
+	b.rowShows("Production Integration", "Mar 29, 2026, 1:59 AM")
 	if got := eval[string](b, "document.querySelector('#keys time').dateTime"); got != "2026-03-29T00:59:59.000Z" {
 		t.Errorf("datetime is %q", got)
 	}
@@ -227,7 +230,7 @@ func TestTimeHint(t *testing.T) {
 	b.see("2026-03-29 00:59:59 UTC")
 }
 
-// Whatever a customer typed is text.
+// Names are shown as text, never as markup.
 func TestNamesAreEscaped(t *testing.T) {
 	s := newSite(t, nil)
 	names := []string{
@@ -254,7 +257,8 @@ func TestNamesAreEscaped(t *testing.T) {
 	b.state("keys-odd-names-320")
 }
 
-// Every key can be seen and revoked, however many there are: more than a page of the list has, and more than a page of the API.
+// Every key can be seen and revoked, with more keys than one page of the list and than one page of
+// the API.
 func TestManyKeys(t *testing.T) {
 	s := newSite(t, nil)
 	for i := range 1205 {

@@ -12,7 +12,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// A moment breaks between its day and its time if anywhere, and never from the word before it, at no width and beside no name.
+// A time breaks at most between its date and its time of day, at every width and beside every name.
 func TestDatesStayWhole(t *testing.T) {
 	s := newSite(t, nil)
 	s.seed()
@@ -46,7 +46,7 @@ func TestDatesStayWhole(t *testing.T) {
 	}
 }
 
-// On a phone the label stands beside its switch, and the word that goes with it below the label.
+// On a phone the label stands beside its switch, and the state below the label.
 func TestSwitchOnAPhone(t *testing.T) {
 	s := newSite(t, nil)
 	b := newTab(t, 320)
@@ -63,7 +63,7 @@ func TestSwitchOnAPhone(t *testing.T) {
 	}
 }
 
-// That a list is not up to date is seen wherever the reader is in it.
+// The mark of a stale list is visible wherever the user has scrolled to.
 func TestStaleListIsMarked(t *testing.T) {
 	s := newSite(t, nil)
 	for i := range 60 {

@@ -1,6 +1,7 @@
 package browser
 
-// Finding things as assistive technology does, by role and accessible name, and using them as hands do.
+// Locating elements as assistive technology does, by role and accessible name, and using them as a
+// user would.
 
 import (
 	"context"
@@ -18,7 +19,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// named returns what has a role and exactly this accessible name, as assistive technology sees it.
+// named returns the elements with a role and exactly this accessible name, from the accessibility
+// tree.
 func (b *tab) named(role, name string) ([]cdp.BackendNodeID, error) {
 	document, err := call(b, dom.GetDocument, dom.GetDocumentParams{})
 	if err != nil {
@@ -37,7 +39,7 @@ func (b *tab) named(role, name string) ([]cdp.BackendNodeID, error) {
 	return out, nil
 }
 
-// find waits for what has a role and accessible name; of several it is the first.
+// find waits for an element with a role and accessible name, and returns the first of several.
 func (b *tab) find(role, name string) cdp.BackendNodeID {
 	b.t.Helper()
 	var found cdp.BackendNodeID
@@ -55,7 +57,7 @@ func (b *tab) find(role, name string) cdp.BackendNodeID {
 	return found
 }
 
-// absent waits until nothing has a role and accessible name.
+// absent waits until no element has the role and accessible name.
 func (b *tab) absent(role, name string) {
 	b.t.Helper()
 	harness.Eventually(b.t, uiTimeout, func() error {
@@ -67,7 +69,7 @@ func (b *tab) absent(role, name string) {
 	})
 }
 
-// click clicks what has a role and accessible name, in its middle, as a mouse does.
+// click clicks the middle of the element with a role and accessible name, with the mouse.
 func (b *tab) click(role, name string) {
 	b.t.Helper()
 	harness.Eventually(b.t, uiTimeout, func() error { return b.tryClick(b.find(role, name)) })
@@ -94,7 +96,7 @@ func (b *tab) tryClick(id cdp.BackendNodeID) error {
 	return chromedp.Do(ctx, chromedp.MouseClickXY(x, y))
 }
 
-// isTopmost says whether a point of the window belongs to a node, rather than to what lies over it, or came there meanwhile.
+// isTopmost checks that a point of the window belongs to a node and not to an element above it.
 func (b *tab) isTopmost(id cdp.BackendNodeID, x, y float64) error {
 	node, err := call(b, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: id})
 	if err != nil {
@@ -113,7 +115,8 @@ func (b *tab) isTopmost(id cdp.BackendNodeID, x, y float64) error {
 	return nil
 }
 
-// fill replaces the text of the field with an accessible name. role is textbox or another that takes text.
+// fill replaces the text of the field with an accessible name. role is textbox or another role that
+// accepts text.
 func (b *tab) fill(role, name, text string) {
 	b.t.Helper()
 	id := b.find(role, name)
@@ -133,7 +136,7 @@ func (b *tab) press(key string) {
 	b.do(chromedp.KeyEvent(key))
 }
 
-// setDate puts a day, as YYYY-MM-DD, into a date field.
+// setDate sets a date field to a day, as YYYY-MM-DD.
 func (b *tab) setDate(selector, day string) {
 	b.t.Helper()
 	eval[bool](b, "(() => { const i = document.querySelector("+quote(selector)+"); i.value = "+quote(day)+

@@ -13,7 +13,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// The page takes nothing from elsewhere, keeps to its policy, and another origin can do nothing with it.
+// The page loads nothing from other origins, keeps its policy, and another origin cannot act on it.
 func TestOtherOrigins(t *testing.T) {
 	s := newSite(t, nil)
 	s.webhook("https://one.example/hook", "", true)
@@ -35,7 +35,7 @@ func TestOtherOrigins(t *testing.T) {
 		return harness.Answer{Status: 200, Header: map[string]string{"Content-Type": "text/html"}, Body: []byte("<p>evil</p>")}
 	}})
 	other := newTab(t, 800)
-	other.expect("") // whatever the browser says of what it stopped
+	other.expect("") // any message about what the browser blocked
 	other.open(evil.URL() + "/")
 	attempts := map[string]string{
 		"json":   `fetch(%q, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{"name":"evil"}'})`,
@@ -71,7 +71,7 @@ func TestOtherOrigins(t *testing.T) {
 	}
 }
 
-// Where the site allows it, another site embeds the page, which works there as it does alone.
+// If the site allows it, another site can embed the page, and the page works there.
 func TestEmbedded(t *testing.T) {
 	s := newSite(t, nil)
 	host := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true, Answer: func(*harness.Received) harness.Answer {
@@ -117,7 +117,7 @@ func TestEmbedded(t *testing.T) {
 	})
 }
 
-// A script that finds its way into the page's markup is not run.
+// A script injected into the page's markup is not run.
 func TestPolicyStopsInlineScript(t *testing.T) {
 	s := newSite(t, nil)
 	s.intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {

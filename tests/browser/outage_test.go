@@ -14,7 +14,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// An outage is said in words, and over when it is over.
+// An outage is reported in words, until it is over.
 func TestListDuringOutage(t *testing.T) {
 	s := newSite(t, nil)
 	s.key("Production Integration", nil, 0, time.Time{})
@@ -41,7 +41,7 @@ func TestListDuringOutage(t *testing.T) {
 		next.ServeHTTP(w, r)
 	})
 	b.see("Not up to date: Something went wrong on the server.")
-	b.rowShows("Production Integration", "Active") // a list that is not up to date is better than none
+	b.rowShows("Production Integration", "Active") // a stale list is better than none
 	b.state("keys-stale")
 	b.do(chromedp.Reload())
 	b.see("This could not be loaded")
@@ -52,7 +52,8 @@ func TestListDuringOutage(t *testing.T) {
 	b.gone("This could not be loaded")
 }
 
-// A session that has ended is no outage: signing in is what helps, and a page to sign in is not followed by scripts.
+// An ended session is reported as such, not as an outage. Scripts do not follow a redirect to a
+// login page.
 func TestSignedOut(t *testing.T) {
 	s := newSite(t, nil)
 	login := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true})
@@ -71,8 +72,8 @@ func TestSignedOut(t *testing.T) {
 	}
 }
 
-// Where the site says 403 to a session that has ended, or gives no organization any more, the words are for people: in lists, where it
-// began while the page was open, and where something is to be changed.
+// If the site answers 403 or no longer names an organization, the message is for customers: in
+// lists, in a page that was already open, and on changes.
 func TestForbidden(t *testing.T) {
 	s := newSite(t, nil)
 	s.key("Production Integration", nil, 0, time.Time{})

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 )
 
-// theme chooses the reader's colour scheme.
+// theme sets the colour scheme that the user prefers.
 func (b *tab) theme(name string) {
 	b.t.Helper()
 	if _, err := call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
@@ -20,7 +20,8 @@ func (b *tab) theme(name string) {
 	}
 }
 
-// state takes a picture of the page in both themes, and has axe-core look at each: it must find nothing.
+// state takes a picture of the page in both themes, and runs axe-core on each, which must find
+// nothing.
 func (b *tab) state(name string) {
 	b.t.Helper()
 	for _, theme := range []string{"light", "dark"} {
@@ -39,7 +40,7 @@ func (b *tab) settle() {
 	eval[bool](b, "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 }
 
-// window takes a picture of what the window shows, in both themes: those in the README are chosen from them.
+// window takes a picture of the window in both themes. The pictures in README.md are made this way.
 func (b *tab) window(name string) {
 	b.t.Helper()
 	for _, theme := range []string{"light", "dark"} {
@@ -50,7 +51,7 @@ func (b *tab) window(name string) {
 	b.theme("light")
 }
 
-// picture saves what the page looks like, all of its length; where a dialog is open, what the window shows.
+// picture saves a picture of the whole page or, if a dialog is open, of the window.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
@@ -75,7 +76,7 @@ func (b *tab) capture(name string, params page.CaptureScreenshotParams) {
 	}
 }
 
-// axe has axe-core look at the page.
+// axe runs axe-core on the page.
 func (b *tab) axe(state string) {
 	b.t.Helper()
 	if !eval[bool](b, "'axe' in window") {

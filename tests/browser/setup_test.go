@@ -25,7 +25,7 @@ import (
 // org is the organization whose page the tests open.
 const org = "acme-recruiting"
 
-// site is Developer Tools over real services and a real Redis, without Caddy.
+// site is Developer Tools with real services and a real Redis, without Caddy.
 type site struct {
 	t        *testing.T
 	URL      string
@@ -35,13 +35,14 @@ type site struct {
 	Keys     *config.Keys
 	Webhooks *config.Webhooks
 	Queue    *queue.Queue
-	Handler  *devtools.Handler // its options may be changed before the first request
+	Handler  *devtools.Handler // options may be changed before the first request
 
-	mu      sync.Mutex
-	between func(w http.ResponseWriter, r *http.Request, next http.Handler) // stands before the page
+	mu sync.Mutex
+	// Runs before the page's handler.
+	between func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
 
-// tester makes test attempts in place of a dispatcher's, where a test says how they go.
+// tester answers test events in place of a dispatcher, with a result that the test chooses.
 type tester func(ctx context.Context, org, event string) (dispatcher.TestResult, error)
 
 func (f tester) Test(ctx context.Context, org, event string) (dispatcher.TestResult, error) {
@@ -83,14 +84,14 @@ func newSite(t *testing.T, test tester) *site {
 	return s
 }
 
-// intercept puts something between the browser and the page.
+// intercept sets a handler that runs before the page's.
 func (s *site) intercept(between func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.between = between
 }
 
-// key makes a key and sets fields of its record, as another program may.
+// key creates a key and sets fields of its record, as another program may.
 func (s *site) key(name string, fields map[string]string, usage int, used time.Time) config.CreatedKey {
 	s.t.Helper()
 	k, err := s.Keys.Create(s.t.Context(), org, config.NewKey{Name: name})
@@ -118,7 +119,7 @@ func (s *site) webhook(url, secret string, active bool) {
 	s.must(err)
 }
 
-// deadLetter makes a dead event.
+// deadLetter creates a dead letter.
 func (s *site) deadLetter(event, id, reason string, attempts, status int, words string) {
 	s.t.Helper()
 	ctx := s.t.Context()
@@ -155,7 +156,7 @@ func (s *site) must(err error) {
 	}
 }
 
-// seed gives the organization keys in every state, a webhook and a history.
+// seed creates keys in every state, a webhook and a delivery history.
 func (s *site) seed() {
 	s.t.Helper()
 	now := time.Now()

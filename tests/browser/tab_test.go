@@ -27,12 +27,13 @@ type tab struct {
 	ctx context.Context
 
 	mu         sync.Mutex
-	complaints []string // what the page or the browser complained of
+	complaints []string // errors of the page or the browser
 	hosts      map[string]bool
-	expected   []string // parts of complaints that the test provokes
+	expected   []string // parts of errors that the test provokes
 }
 
-// newTab opens an empty tab of a width in CSS pixels. When the test ends, it fails where the page had an error, or broke its policy.
+// newTab opens an empty tab with a width in CSS pixels. When the test ends, it fails if the page
+// had an error or violated its policy.
 func newTab(t *testing.T, width int64) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser(t), chromedp.WithNewBrowserContext())
@@ -48,7 +49,7 @@ func newTab(t *testing.T, width int64) *tab {
 			t.Errorf("the browser complains: %s", s)
 		}
 	})
-	if err := chromedp.Do(ctx); err != nil { // opens it, for as long as ctx lives
+	if err := chromedp.Do(ctx); err != nil { // opens the tab, which lives as long as ctx
 		t.Fatal(err)
 	}
 	b.do(chromedp.EmulateViewport(width, 900))
@@ -66,7 +67,7 @@ func newTab(t *testing.T, width int64) *tab {
 	return b
 }
 
-// expect says that a complaint of the browser is what the test provokes.
+// expect declares an error of the browser that the test provokes.
 func (b *tab) expect(part string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,7 +107,7 @@ func (b *tab) listen(event any) {
 	b.complaints = append(b.complaints, s)
 }
 
-// requested returns the URLs the tab has asked for.
+// requested returns the URLs that the tab has requested.
 func (b *tab) requested() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -133,13 +134,13 @@ func call[P, R any](b *tab, cmd cdp.Command[P, R], params P) (R, error) {
 	return chromedp.Call(ctx, cmd, params)
 }
 
-// open goes to a URL.
+// open navigates to a URL.
 func (b *tab) open(url string) {
 	b.t.Helper()
 	b.do(chromedp.Navigate(url))
 }
 
-// eval evaluates an expression in the page, and waits where it is a promise.
+// eval evaluates an expression in the page, and waits for it if it is a promise.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, uiTimeout)
@@ -168,7 +169,7 @@ func (b *tab) await(expression string) {
 	})
 }
 
-// text is what a selector's first match shows.
+// text returns the visible text of a selector's first match.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
 	return eval[string](b, "(document.querySelector("+quote(selector)+")?.innerText ?? '(nothing)')")

@@ -18,7 +18,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// stored waits until the webhook of the organization is as wanted.
+// stored waits until the webhook of the organization satisfies want, which returns what is wrong.
 func (s *site) stored(want func(config.Webhook, error) string) {
 	s.t.Helper()
 	harness.Eventually(s.t, uiTimeout, func() error {
@@ -29,7 +29,7 @@ func (s *site) stored(want func(config.Webhook, error) string) {
 	})
 }
 
-// A webhook is set up as the documentation describes it; its secret is visible until it is saved, and never again.
+// A webhook is set up as documented. Its secret is visible until it is saved, and never again.
 func TestConfigureWebhook(t *testing.T) {
 	s := newSite(t, nil)
 	b := newTab(t, 1280)
@@ -86,10 +86,10 @@ func TestConfigureWebhook(t *testing.T) {
 	b.see("A secret is set.")
 	b.keyIsGone(secret)
 
-	// Changing something else keeps the secret; removing it takes saving.
+	// Other changes keep the secret. Removing it takes effect when saved.
 	b.click("switch", "Enable webhook delivery")
 	b.see("Inactive")
-	b.press(kb.Enter) // in a form's field: saves, as it does everywhere
+	b.press(kb.Enter) // Enter in a form's field saves
 	b.see("Configuration saved. Webhook delivery is inactive.")
 	s.stored(func(w config.Webhook, err error) string {
 		if err != nil || w.Active || w.Secret.Reveal() != secret {
@@ -124,7 +124,7 @@ func TestConfigureWebhook(t *testing.T) {
 	}
 }
 
-// What somebody types is not overwritten by what is read again.
+// A refresh does not overwrite unsaved input.
 func TestUnsavedChangesStay(t *testing.T) {
 	s := newSite(t, nil)
 	s.webhook("https://one.example/hook", "", true)
@@ -140,7 +140,7 @@ func TestUnsavedChangesStay(t *testing.T) {
 	}
 }
 
-// A test event's outcome is said in words, whatever it was.
+// Every outcome of a test event is explained in words.
 func TestSendTestEvent(t *testing.T) {
 	var (
 		mu     sync.Mutex
@@ -190,7 +190,7 @@ func TestSendTestEvent(t *testing.T) {
 	}
 }
 
-// The recent deliveries and the dead events, and having them redelivered.
+// Recent deliveries and dead letters are listed, and dead letters can be redelivered.
 func TestDeliveriesAndRedeliver(t *testing.T) {
 	s := newSite(t, nil)
 	s.seed()
@@ -230,7 +230,7 @@ func TestDeliveriesAndRedeliver(t *testing.T) {
 	}
 	b.state("webhooks-redelivered")
 
-	// A delivery that happens shows by itself, though not all of a long log does at first.
+	// A new delivery appears by itself. A long log is not shown whole at first.
 	s.deliver(queue.Delivery{ID: "note-fresh", Event: "note.finalized", Attempt: 1, Status: 200, Duration: time.Millisecond, At: time.Now()})
 	b.see("note-fresh")
 	for i := range 30 {
@@ -241,8 +241,8 @@ func TestDeliveriesAndRedeliver(t *testing.T) {
 	b.await("document.querySelectorAll('#deliveries tbody tr').length === 36")
 }
 
-// Events that would end as they did are not offered to be redelivered, nor counted as if they were; why they ended so is said in the
-// reader's words. They intercept above the deliveries, since these ask for nothing.
+// Events that would fail again are neither offered for redelivery nor counted as such, and their
+// reason is given in the customer's words. They stand above the deliveries, which need no action.
 func TestPermanentlyFailedEvents(t *testing.T) {
 	s := newSite(t, nil)
 	s.webhook("https://hooks.acme.example/tenzo-interviews", "", true)
@@ -272,7 +272,7 @@ func TestPermanentlyFailedEvents(t *testing.T) {
 		t.Error("the undelivered events stand below the deliveries")
 	}
 	b.state("webhooks-hopeless")
-	b.click("button", "Redeliver all") // all that can be, also those that do not show yet
+	b.click("button", "Redeliver all") // all that can be redelivered, shown or not
 	b.see("25 events queued for redelivery.")
 	b.await("document.querySelectorAll('#dead tbody tr').length === 4")
 	b.absent("button", "Redeliver all")

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// root is the folder of the module, found from the folder that `go test` runs a package's tests in.
+// root is the folder of the module that contains the package under test.
 var root = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	return filepath.Dir(strings.TrimSpace(string(out))), err
 })
 
-// Root is the folder of the module.
+// Root returns the folder of the module.
 func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := root()
@@ -25,7 +25,8 @@ func Root(t testing.TB) string {
 	return dir
 }
 
-// build builds the binary once for each test process. TENZO_TEST_BUILD_FLAGS adds flags, such as -race.
+// build builds the binary once for each test process. TENZO_TEST_BUILD_FLAGS adds flags, such as
+// -race.
 var build = sync.OnceValues(func() (path string, err error) {
 	dir, err := root()
 	if err != nil {
@@ -41,14 +42,14 @@ var build = sync.OnceValues(func() (path string, err error) {
 	}
 	_ = f.Close()
 	defer func() { _ = os.Remove(f.Name()) }()
-	// As xcaddy.sh builds, so that the test of that script finds most of its work done.
+	// The same flags as in xcaddy.sh, so that both share the build cache.
 	args := append([]string{"build", "-trimpath", "-tags", "nobadger,nomysql,nopgx"}, strings.Fields(os.Getenv("TENZO_TEST_BUILD_FLAGS"))...)
 	cmd := exec.Command("go", append(args, "-o", f.Name(), "./caddymodule/cmd/tenzo-gateway")...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", &buildError{string(out), err}
 	}
-	// A rename, so that a binary that another test process runs stays whole.
+	// The rename keeps the binary whole that another test process runs.
 	path = filepath.Join(folder, "tenzo-gateway")
 	return path, os.Rename(f.Name(), path)
 })

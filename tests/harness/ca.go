@@ -16,21 +16,21 @@ import (
 	"time"
 )
 
-// CA is a certificate authority of a test.
+// CA is a certificate authority for tests.
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	file string
 }
 
-// Leaf says what a certificate is like.
+// Leaf describes a certificate.
 type Leaf struct {
-	Hosts    []string  // names and addresses; loopback's where empty
-	NotAfter time.Time // a day from now where zero; in the past: expired
-	Client   bool      // for a client
+	Hosts    []string  // names and addresses; those of loopback if empty
+	NotAfter time.Time // a day from now if zero; a time in the past makes an expired certificate
+	Client   bool      // a client certificate
 }
 
-// NewCA makes an authority; its certificate stands in a file until the test ends.
+// NewCA creates an authority. Its certificate is in a file until the test ends.
 func NewCA(t testing.TB) *CA {
 	t.Helper()
 	key := newKey(t)
@@ -56,22 +56,22 @@ func NewCA(t testing.TB) *CA {
 	return ca
 }
 
-// File is the path of the authority's certificate.
+// File returns the path of the authority's certificate.
 func (ca *CA) File() string { return ca.file }
 
-// Pool holds the authority alone.
+// Pool returns a pool with the authority alone.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	return pool
 }
 
-// ClientConfig is the TLS configuration of a client that trusts this authority alone.
+// ClientConfig returns the TLS configuration of a client that trusts this authority alone.
 func (ca *CA) ClientConfig() *tls.Config {
 	return &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS12}
 }
 
-// Issue makes a certificate.
+// Issue issues a certificate.
 func (ca *CA) Issue(t testing.TB, l Leaf) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
@@ -82,7 +82,7 @@ func (ca *CA) Issue(t testing.TB, l Leaf) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// Files makes a certificate and returns the paths of it and of its key.
+// Files issues a certificate and returns the paths of it and of its key.
 func (ca *CA) Files(t testing.TB, l Leaf) (cert, key string) {
 	t.Helper()
 	c := ca.Issue(t, l)

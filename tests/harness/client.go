@@ -13,17 +13,20 @@ import (
 	"time"
 )
 
-// Load sends HTTP/1.1 requests over connections kept alive, one at a time on each, with as little work of its own as possible, so that
-// a test or a measurement on the same machine leaves the machine to the server.
+// Load sends HTTP/1.1 requests over kept-alive connections, one at a time on each. It does as
+// little work as possible, so that the machine is left to the server under test.
 type Load struct {
-	Addr        string               // host:port
-	Connections int                  // at once
-	Request     func(n int64) []byte // the bytes of the nth request, from 0 on; called concurrently
-	Requests    int64                // how many to send; without end where 0: Run's context ends it
-	Answered    func(n int64, status int, took time.Duration)
-	// Refused is asked whether to try a request again that got no answer: because no connection could be opened, or the server closed
-	// the connection before it answered. Where nil, it is sent again over a new connection, twice at most, as clients do: a server may
-	// close an idle connection at any moment, and Go's closes one that it had accepted already when it begins to stop.
+	Addr        string // host:port
+	Connections int    // concurrent connections
+	// Returns the bytes of request n, from 0 on; called concurrently.
+	Request func(n int64) []byte
+	// The number of requests; if 0, the load runs until Run's context ends.
+	Requests int64
+	Answered func(n int64, status int, took time.Duration)
+	// Refused decides whether to retry a request that got no answer because no connection could be
+	// opened or the server closed the connection first. If it is nil, Load retries twice at most
+	// over a new connection, as clients do: a server may close an idle connection at any moment,
+	// and Go's server closes a connection that it has just accepted when it begins to stop.
 	Refused func(n int64, err error) bool
 }
 
@@ -64,7 +67,7 @@ func (l Load) Run(ctx context.Context) error {
 	return nil
 }
 
-// Get is the bytes of a GET with a header line, which may be empty.
+// Get returns the bytes of a GET with a header line, which may be empty.
 func Get(host, path, header string) []byte {
 	if header != "" {
 		header += "\r\n"
@@ -85,7 +88,7 @@ func (c *loadConn) close() {
 	}
 }
 
-// request sends one request until it is answered.
+// request sends a request until it is answered.
 func (c *loadConn) request(ctx context.Context, n int64) error {
 	bytes := c.load.Request(n)
 	for failures := 1; ; failures++ {
@@ -99,7 +102,7 @@ func (c *loadConn) request(ctx context.Context, n int64) error {
 		}
 		c.close()
 		if ctx.Err() != nil {
-			return err // of a load that was stopped: Run overlooks it
+			return err // the load was stopped; Run ignores it
 		}
 		if _, partial := errors.AsType[*partialError](err); partial {
 			return err
@@ -114,7 +117,7 @@ func (c *loadConn) request(ctx context.Context, n int64) error {
 	}
 }
 
-// partialError is the failure of an answer that had begun: nobody can tell what became of that request.
+// partialError means that an answer broke off, so that the outcome of the request is unknown.
 type partialError struct{ err error }
 
 func (e *partialError) Error() string { return fmt.Sprintf("an answer broke off: %v", e.err) }
@@ -137,7 +140,7 @@ func (c *loadConn) try(ctx context.Context, request []byte) (status int, err err
 	return c.read()
 }
 
-// read reads an answer: of its header only what it takes to find the answer's end.
+// read reads an answer. It parses only the headers that determine where the answer ends.
 func (c *loadConn) read() (status int, err error) {
 	line, err := c.in.ReadSlice('\n')
 	if err != nil {

@@ -40,7 +40,7 @@ func TestLoadCountsWhatWasAnswered(t *testing.T) {
 	}
 }
 
-// A server that answers no request at all ends the load; it does not go on for ever.
+// A server that answers no request ends the load with an error.
 func TestLoadEndsWithAServerThatIsGone(t *testing.T) {
 	r := harness.NewReceiver(t, harness.ReceiverOptions{Plain: true, Answer: harness.Always(harness.Answer{Reset: true})})
 	load := harness.Load{Addr: r.Addr(), Connections: 2, Requests: 10, Request: func(int64) []byte { return harness.Get("test", "/", "") }}

@@ -5,5 +5,5 @@ import (
 	"log"
 )
 
-// discardLog drops what net/http says of connections that a test breaks on purpose.
+// discardLog drops net/http's messages about connections that a test breaks on purpose.
 var discardLog = log.New(io.Discard, "", 0)

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// GatewayOptions say how to run tenzo-gateway.
+// GatewayOptions describe how to run tenzo-gateway.
 type GatewayOptions struct {
-	Caddyfile string   // for `run`; Admin and Home are in its environment, as TENZO_TEST_ADMIN and XDG_*
+	Caddyfile string   // for `run`; the environment has TENZO_TEST_ADMIN and XDG_*
 	Args      []string // instead of `run`, such as `dispatch …`
 	Env       []string
-	Ready     string // a URL that answers below 500 once the process serves; none is awaited where empty
+	Ready     string // a URL that answers below 500 once the process serves; "" waits for nothing
 }
 
-// Gateway is a running tenzo-gateway, or one of its companion commands.
+// Gateway is a running tenzo-gateway: `run` or a companion command.
 type Gateway struct {
 	*Process
 	t      testing.TB
@@ -29,8 +29,8 @@ type Gateway struct {
 	home   string
 }
 
-// StartGateway builds tenzo-gateway where that was not done yet, starts it and waits until it is ready. A Caddyfile gets its admin
-// endpoint from the harness: begin its global options with `admin {$TENZO_TEST_ADMIN}`.
+// StartGateway builds tenzo-gateway if necessary, starts it and waits until it is ready. The
+// harness chooses the admin endpoint: begin the global options with `admin {$TENZO_TEST_ADMIN}`.
 func StartGateway(t testing.TB, o GatewayOptions) *Gateway {
 	t.Helper()
 	g := &Gateway{t: t, admin: FreeAddr(t)}
@@ -76,13 +76,14 @@ func (g *Gateway) AwaitAnswer(url string) {
 	})
 }
 
-// Admin is the URL of the admin endpoint.
+// Admin returns the URL of the admin endpoint.
 func (g *Gateway) Admin() string { return "http://" + g.admin }
 
-// Home is the folder in which the process keeps its files, and runs.
+// Home returns the working folder of the process, in which it also keeps its files.
 func (g *Gateway) Home() string { return g.home }
 
-// Reload gives the running gateway another Caddyfile, the same one where it is empty, and returns what the admin endpoint said against it.
+// Reload loads another Caddyfile, or the same one if it is empty, and returns the admin endpoint's
+// error.
 func (g *Gateway) Reload(caddyfile string) error {
 	g.t.Helper()
 	if caddyfile != "" {
@@ -99,7 +100,7 @@ func (g *Gateway) Reload(caddyfile string) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "text/caddyfile")
-	req.Header.Set("Cache-Control", "must-revalidate") // a reload even where nothing changed
+	req.Header.Set("Cache-Control", "must-revalidate") // reload even if nothing changed
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -119,10 +120,10 @@ func (g *Gateway) write(caddyfile string) {
 	}
 }
 
-// Command runs one of tenzo-gateway's commands to its end.
+// Command runs a command of tenzo-gateway to its end.
 func (g *Gateway) Command(args ...string) Result { return RunGateway(g.t, nil, "", args...) }
 
-// RunGateway runs one of tenzo-gateway's commands to its end, with input on its standard input.
+// RunGateway runs a command of tenzo-gateway to its end, with input on its standard input.
 func RunGateway(t testing.TB, env []string, input string, args ...string) Result {
 	t.Helper()
 	home := t.TempDir()

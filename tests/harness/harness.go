@@ -1,9 +1,11 @@
-// Package harness starts the real parts that tests run against: redis-server (alone, with TLS, behind Sentinel, as a Cluster), a TCP
-// proxy that goes mute or cuts, an HTTPS receiver that answers by script, and the built tenzo-gateway binary.
+// Package harness starts the real components that tests run against: redis-server (alone, with TLS,
+// behind Sentinel, as a Cluster), a TCP proxy that blackholes or resets connections, an HTTPS
+// receiver that answers by script, and the built tenzo-gateway binary.
 //
-// Everything belongs to the test that started it and ends with it, by its process id, through t.Cleanup. What a machine lacks fails the
-// test; nothing here ever skips one. All of it listens on loopback only, and the package imports nothing else of this module, so that
-// the tests of every package may import it.
+// Everything belongs to the test that started it and ends with it, by process id, through
+// t.Cleanup. A missing program fails the test; nothing here ever skips one. All servers listen on
+// loopback only. The package imports no other package of this module, so that the tests of every
+// package may import it.
 package harness
 
 import (
@@ -16,15 +18,16 @@ import (
 	"time"
 )
 
-// NextMillisecond waits for the clock's next one: what is made in the same, such as keys, stands in no order of time.
+// NextMillisecond waits for the clock's next millisecond. Keys that are created in the same one
+// have no order.
 func NextMillisecond() {
 	for now := time.Now().UnixMilli(); time.Now().UnixMilli() == now; {
 		runtime.Gosched()
 	}
 }
 
-// Eventually calls cond until it returns nil, and fails the test with its last error where that does not happen within the time given.
-// It is how tests wait: for a condition, never for a span of time.
+// Eventually calls cond until it returns nil, and fails the test with the last error after the
+// given time. Tests wait for conditions with it, and never for a fixed time.
 func Eventually(t testing.TB, within time.Duration, cond func() error) {
 	t.Helper()
 	if err := Poll(within, cond); err != nil {
@@ -32,7 +35,7 @@ func Eventually(t testing.TB, within time.Duration, cond func() error) {
 	}
 }
 
-// Poll calls cond until it returns nil or the time is over, and returns its last error.
+// Poll calls cond until it returns nil or the time is over, and returns the last error.
 func Poll(within time.Duration, cond func() error) error {
 	deadline := time.Now().Add(within)
 	pause := time.Millisecond
@@ -50,16 +53,19 @@ func Poll(within time.Duration, cond func() error) error {
 	}
 }
 
-// Ports come from below the range in which the kernel picks ports for outgoing connections and for ":0", so that nobody takes one
-// between the choice and the use. Redis Cluster also listens on the port 10,000 above.
+// Ports are below the range from which the kernel chooses ports for outgoing connections and for
+// ":0", so that none is taken between choice and use. Redis Cluster also listens on the port 10,000
+// above.
 const firstPort, lastPort = 20000, 22700
 
-// FreePort reserves a TCP port on loopback until the test ends: no other test of this or any other test process gets it meanwhile.
+// FreePort reserves a TCP port on loopback until the test ends. No other test process gets it
+// meanwhile.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		// An abstract unix socket is the reservation: it is seen by every process of the machine and goes with this one.
+		// The reservation is an abstract unix socket: every process of the machine sees it, and it
+		// ends with this process.
 		claim, err := net.Listen("unix", fmt.Sprintf("@tenzo-gateway-test-port-%d", port))
 		if err != nil {
 			continue
@@ -75,7 +81,7 @@ func FreePort(t testing.TB) int {
 	return 0
 }
 
-// FreeAddr is FreePort as an address on 127.0.0.1.
+// FreeAddr returns a FreePort as an address on 127.0.0.1.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))

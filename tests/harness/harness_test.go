@@ -106,7 +106,7 @@ func TestProxyFaults(t *testing.T) {
 	p.Heal()
 	harness.Eventually(t, 5*time.Second, ping)
 
-	// Through half a muteness the request arrives and its answer does not.
+	// With MuteAnswers the request arrives and its answer does not.
 	p.MuteAnswers()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

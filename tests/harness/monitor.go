@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Monitor returns the commands that the server runs while f does, those of scripts among them, each as MONITOR writes it. It is for
-// servers without TLS and password.
+// Monitor returns the commands that the server runs while f runs, those of scripts included, each
+// in the form of MONITOR. It works for servers without TLS and password.
 func (r *Redis) Monitor(f func()) (commands []string) {
 	r.t.Helper()
 	conn, err := net.DialTimeout("tcp", r.Addr(), time.Second)

@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// Command says what to start.
+// Command describes a program to start.
 type Command struct {
 	Name string // for messages
 	Path string
 	Args []string
-	Env  []string // added to the test's own environment; a later entry wins
+	Env  []string // added to the environment of the test; later entries override
 	Dir  string
 }
 
-// Process is a running program. It is killed when the test ends; a panic or a data race in its output fails the test, and the output of a
-// test that failed is shown.
+// Process is a running program. It is killed when the test ends. A panic or a data race in its
+// output fails the test, and the output is shown if the test failed.
 type Process struct {
 	t    testing.TB
 	name string
@@ -67,15 +67,15 @@ func start(t testing.TB, c Command) (*Process, error) {
 	}
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // its outcome is read from ProcessState
+		_ = p.cmd.Wait() // the outcome is read from ProcessState
 	}()
 	return p, nil
 }
 
-// PID is the id of the process.
+// PID returns the id of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Log is what the process has written to standard output and standard error.
+// Log returns the standard output and standard error of the process.
 func (p *Process) Log() *Log { return p.log }
 
 // Exited is closed once the process has ended.
@@ -89,9 +89,10 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// Kill ends the process as kill -9 does and waits until it is gone. Killing a process that has ended does nothing.
+// Kill kills the process with SIGKILL and waits until it is gone. It does nothing if the process
+// has ended.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill() // an error means that it is gone already
+	_ = p.cmd.Process.Kill() // an error means that the process has ended
 	<-p.done
 }
 
@@ -101,14 +102,14 @@ func (p *Process) Terminate() {
 	p.Signal(syscall.SIGTERM)
 }
 
-// Freeze stops the process as SIGSTOP does, and returns once it has really stopped.
+// Freeze stops the process with SIGSTOP, and returns once it has really stopped.
 func (p *Process) Freeze() {
 	p.t.Helper()
 	p.Signal(syscall.SIGSTOP)
 	Eventually(p.t, 5*time.Second, func() error {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // no such file system: the signal has to do
+			return nil // without /proc, the signal has to do
 		}
 		if i := strings.LastIndex(string(stat), ") "); i < 0 || !strings.HasPrefix(string(stat)[i+2:], "T") {
 			return errors.New("the process has not stopped yet")
@@ -117,14 +118,14 @@ func (p *Process) Freeze() {
 	})
 }
 
-// Thaw lets a frozen process go on.
+// Thaw continues a frozen process.
 func (p *Process) Thaw() {
 	p.t.Helper()
 	p.Signal(syscall.SIGCONT)
 }
 
-// Wait waits for the end of the process and returns its exit status, -1 where a signal ended it. It fails the test where the process
-// still runs after the time given.
+// Wait waits for the end of the process and returns its exit status, or -1 if a signal ended it. It
+// fails the test if the process still runs after the given time.
 func (p *Process) Wait(within time.Duration) int {
 	p.t.Helper()
 	select {
@@ -136,7 +137,7 @@ func (p *Process) Wait(within time.Duration) int {
 	}
 }
 
-// WaitForLog waits until the output holds a text.
+// WaitForLog waits until the output contains a text.
 func (p *Process) WaitForLog(text string, within time.Duration) {
 	p.t.Helper()
 	Eventually(p.t, within, func() error {
@@ -147,7 +148,7 @@ func (p *Process) WaitForLog(text string, within time.Duration) {
 	})
 }
 
-// RSS is the resident size of the process in bytes.
+// RSS returns the resident size of the process in bytes.
 func (p *Process) RSS() (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
@@ -175,7 +176,7 @@ func (l *Log) Write(b []byte) (int, error) {
 	return l.b.Write(b)
 }
 
-// String is all that was written so far.
+// String returns everything that was written so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,8 +198,8 @@ type Result struct {
 	Stdout, Stderr string
 }
 
-// Run runs a program to its end, with input on its standard input, and fails the test only where it cannot be started or takes longer
-// than a minute.
+// Run runs a program to its end, with input on its standard input, and fails the test only where it
+// cannot be started or takes longer than a minute.
 func Run(t testing.TB, c Command, input string) Result {
 	t.Helper()
 	cmd := exec.Command(c.Path, c.Args...)

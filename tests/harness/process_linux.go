@@ -2,5 +2,5 @@ package harness
 
 import "syscall"
 
-// endWithParent has the kernel end the process where the test process dies without running its cleanups.
+// endWithParent makes the kernel kill the process if the test process dies without cleanup.
 func endWithParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }

@@ -4,5 +4,5 @@ package harness
 
 import "syscall"
 
-// endWithParent has no counterpart here: what outlives a test process that was killed stays.
+// endWithParent does nothing here: processes outlive a test process that was killed.
 func endWithParent(*syscall.SysProcAttr) {}

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Proxy passes TCP connections on to a target, and can trouble them as networks do. A new one passes everything.
+// Proxy forwards TCP connections to a target, and can disturb them as networks do. A new proxy
+// forwards everything.
 type Proxy struct {
 	listener net.Listener
 	work     sync.WaitGroup // the accepting goroutine and two for each connection
@@ -17,16 +18,16 @@ type Proxy struct {
 	target   string
 	cut      bool
 	closed   bool
-	requests gate // client to target
-	answers  gate // target to client
+	requests barrier // client to target
+	answers  barrier // target to client
 	pairs    map[*pair]struct{}
 	accepted int
 }
 
-// gate holds bytes back while it is shut: open is closed where bytes may pass.
-type gate struct{ open chan struct{} }
+// barrier holds bytes back while it is shut. open is closed when bytes may pass.
+type barrier struct{ open chan struct{} }
 
-func (g *gate) set(open bool) {
+func (g *barrier) set(open bool) {
 	isOpen := false
 	select {
 	case <-g.open:
@@ -41,7 +42,7 @@ func (g *gate) set(open bool) {
 	}
 }
 
-// pair is a client's connection and the one that it is passed on to.
+// pair is a client's connection and its connection to the target.
 type pair struct {
 	client, target net.Conn
 	gone           chan struct{}
@@ -54,14 +55,14 @@ func (p *pair) close() {
 		close(p.gone)
 		for _, c := range []net.Conn{p.client, p.target} {
 			if tcp, ok := c.(*net.TCPConn); ok {
-				_ = tcp.SetLinger(0) // a reset, as of a connection that broke
+				_ = tcp.SetLinger(0) // a reset, as of a broken connection
 			}
 			_ = c.Close()
 		}
 	})
 }
 
-// StartProxy starts a proxy on a free port before target, a host:port.
+// StartProxy starts a proxy on a free port in front of target, a host:port.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,31 +78,32 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr is where the proxy listens.
+// Addr returns the address on which the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Accepted is how many connections clients have opened.
+// Accepted returns the number of connections that clients have opened.
 func (p *Proxy) Accepted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.accepted
 }
 
-// SetTarget has new connections passed on to another target.
+// SetTarget forwards new connections to another target.
 func (p *Proxy) SetTarget(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = target
 }
 
-// Mute lets nothing pass any more, either way, and tells nobody: connections stand, new ones are accepted, what is sent is taken. As
-// after a partition of a real network, what was sent arrives late if the connection still stands at Heal.
-func (p *Proxy) Mute() { p.gates(false, false) }
+// Mute blackholes both directions: connections stay open, new ones are accepted, and bytes are
+// taken but not forwarded. As after a network partition, they arrive late if the connection is
+// still open at Heal.
+func (p *Proxy) Mute() { p.setBarriers(false, false) }
 
-// MuteAnswers lets requests through and holds the answers back: what a lost answer is like once Cut follows.
-func (p *Proxy) MuteAnswers() { p.gates(true, false) }
+// MuteAnswers forwards requests and holds answers back. Followed by Cut, the answers are lost.
+func (p *Proxy) MuteAnswers() { p.setBarriers(true, false) }
 
-// MuteConnections silences the connections that stand now for good; new ones pass everything.
+// MuteConnections blackholes the present connections for good. New ones work.
 func (p *Proxy) MuteConnections() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +112,7 @@ func (p *Proxy) MuteConnections() {
 	}
 }
 
-func (p *Proxy) gates(requests, answers bool) {
+func (p *Proxy) setBarriers(requests, answers bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests.set(requests)
@@ -125,7 +127,7 @@ func (p *Proxy) Cut() {
 	p.CutConnections()
 }
 
-// CutConnections resets the connections that stand now; new ones pass.
+// CutConnections resets the present connections. New ones work.
 func (p *Proxy) CutConnections() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,12 +136,12 @@ func (p *Proxy) CutConnections() {
 	}
 }
 
-// Heal lets everything pass again.
+// Heal forwards everything again.
 func (p *Proxy) Heal() {
 	p.mu.Lock()
 	p.cut = false
 	p.mu.Unlock()
-	p.gates(true, true)
+	p.setBarriers(true, true)
 }
 
 func (p *Proxy) close() {
@@ -193,7 +195,7 @@ func (p *Proxy) pass(client net.Conn) {
 	p.work.Go(func() { p.pump(pr, client, target, &p.answers) })
 }
 
-func (p *Proxy) pump(pr *pair, to, from net.Conn, g *gate) {
+func (p *Proxy) pump(pr *pair, to, from net.Conn, g *barrier) {
 	defer func() {
 		pr.close()
 		p.mu.Lock()

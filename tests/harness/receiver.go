@@ -12,44 +12,45 @@ import (
 	"time"
 )
 
-// ReceiverOptions say what a receiver is like. The zero value is an HTTPS server on a free port with a certificate of its own CA, which
-// answers 200 to everything.
+// ReceiverOptions describe a receiver. The zero value is an HTTPS server on a free port with a
+// certificate of a CA of its own that answers 200 to everything.
 type ReceiverOptions struct {
-	CA     *CA                      // the authority to use; its own where nil
-	Leaf   Leaf                     // what its certificate is like
+	CA     *CA                      // the authority to use; a new one if nil
+	Leaf   Leaf                     // describes its certificate
 	Plain  bool                     // http instead of https
-	HTTP2  bool                     // offers HTTP/2 too
-	Answer func(r *Received) Answer // what to answer; 200 where nil. It is called concurrently.
-	Forget bool                     // counts requests but keeps none, for many
-	Record func(r *Received)        // is told of each request before it is answered; may be nil
+	HTTP2  bool                     // offer HTTP/2 too
+	Answer func(r *Received) Answer // returns the answer; called concurrently; 200 if nil
+	Forget bool                     // count requests without keeping them
+	Record func(r *Received)        // called with each request before it is answered; may be nil
 }
 
 // Received is a request as it arrived.
 type Received struct {
 	At      time.Time
-	Number  int // 1 for the first that this receiver got
+	Number  int // 1 for the first request of this receiver
 	Method  string
 	Path    string // with the query
 	Proto   string // HTTP/1.1, HTTP/2.0
 	Header  http.Header
 	Body    []byte
 	Trailer http.Header // announced or not
-	Conn    int         // 1 for the first connection that this receiver accepted
+	Conn    int         // 1 for the first connection of this receiver
 }
 
-// Answer is how to answer a request. The zero value is 200 with no body.
+// Answer describes the answer to a request. The zero value is 200 with no body.
 type Answer struct {
-	Status   int
-	Header   map[string]string
-	Body     []byte
-	Delay    time.Duration // before the status
-	Hang     bool          // no answer at all until the client goes away
-	Reset    bool          // the connection is reset instead of an answer
-	Drip     time.Duration // after the status, a byte each such time until the client goes away
-	Redirect string        // a Location; the status is 302 unless set
+	Status int
+	Header map[string]string
+	Body   []byte
+	Delay  time.Duration // before the status
+	Hang   bool          // never answer, until the client goes away
+	Reset  bool          // reset the connection instead of answering
+	// After the status, send a byte at this interval until the client goes away.
+	Drip     time.Duration
+	Redirect string // a Location; the status is 302 unless set
 }
 
-// Receiver is an HTTP server that records what it gets and answers by script.
+// Receiver is an HTTP server that records requests and answers them by script.
 type Receiver struct {
 	t      testing.TB
 	ca     *CA
@@ -96,42 +97,42 @@ func NewReceiver(t testing.TB, o ReceiverOptions) *Receiver {
 	var work sync.WaitGroup
 	work.Go(func() { _ = serve() }) // ends with ErrServerClosed
 	t.Cleanup(func() {
-		_ = r.server.Close() // its connections too, so that nothing hangs in an answer
+		_ = r.server.Close() // closes its connections too, so that no answer hangs
 		work.Wait()
 	})
 	return r
 }
 
-// URL is the receiver's address, without a path.
+// URL returns the receiver's address, without a path.
 func (r *Receiver) URL() string { return r.url }
 
-// Addr is the receiver's host:port.
+// Addr returns the receiver's host:port.
 func (r *Receiver) Addr() string { return r.addr }
 
-// CA is the authority that signed its certificate.
+// CA returns the authority of its certificate.
 func (r *Receiver) CA() *CA { return r.ca }
 
-// CAFile is the path of that authority's certificate.
+// CAFile returns the path of that authority's certificate.
 func (r *Receiver) CAFile() string { return r.ca.File() }
 
-// SetAnswer changes how requests from now on are answered.
+// SetAnswer sets the answer to later requests.
 func (r *Receiver) SetAnswer(f func(*Received) Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.options.Answer = f
 }
 
-// Always is a script that answers everything alike.
+// Always returns a script that gives the same answer to every request.
 func Always(a Answer) func(*Received) Answer { return func(*Received) Answer { return a } }
 
-// Count is how many requests have arrived.
+// Count returns the number of requests that have arrived.
 func (r *Receiver) Count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.count
 }
 
-// Conns is how many connections were opened.
+// Conns returns the number of connections that were opened.
 func (r *Receiver) Conns() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,7 +169,7 @@ func (r *Receiver) number(ctx context.Context, _ net.Conn) context.Context {
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
-		return // the client went away while it sent
+		return // the client went away while sending
 	}
 	conn, _ := req.Context().Value(connKey{}).(int)
 	got := Received{

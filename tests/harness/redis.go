@@ -15,22 +15,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// AOF are the arguments of a Redis that keeps what it acknowledged, but for the last second where the machine dies: as production runs.
+// AOF holds the arguments of a Redis with the persistence of production: acknowledged writes
+// survive, except those of the last second if the machine dies.
 var AOF = []string{"--appendonly", "yes", "--appendfsync", "everysec"}
 
-// Redis is a redis-server with a folder and a port of its own. Its methods are for the goroutine of the test.
+// Redis is a redis-server with a folder and a port of its own. Only the test's goroutine may call
+// its methods.
 type Redis struct {
 	t      testing.TB
 	binary string
 	args   []string
 	dir    string
 	port   int
-	ca     *CA // where it speaks TLS
+	ca     *CA // not nil if the server requires TLS
 	proc   *Process
 }
 
-// StartRedis starts a redis-server, by default without persistence, and waits until it answers. The arguments are those of the
-// command line, `--maxmemory 64mb` in two strings; they win over the harness's own.
+// StartRedis starts a redis-server, by default without persistence, and waits until it answers.
+// args are command-line arguments, such as "--maxmemory", "64mb". They override the harness's own.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	r := newRedis(t)
@@ -40,7 +42,8 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 	return r
 }
 
-// StartRedisTLS starts a redis-server that speaks TLS only, with a certificate of a CA of its own (URL names the CA's file).
+// StartRedisTLS starts a redis-server that accepts TLS only, with a certificate of a CA of its own.
+// URL names the CA's file.
 func StartRedisTLS(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	r := newRedis(t)
@@ -59,7 +62,7 @@ func newRedis(t testing.TB) *Redis {
 	if err != nil {
 		t.Fatal("redis-server is not installed; tests/run.sh installs it")
 	}
-	// Not t.TempDir: a unix socket's path must be short.
+	// Not t.TempDir, because the path of a unix socket must be short.
 	dir, err := os.MkdirTemp("", "tenzo-redis-")
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +76,8 @@ func newRedis(t testing.TB) *Redis {
 	return r
 }
 
-// Start starts a server that was stopped, in the same folder, on the same port, and waits until it answers and has loaded its data.
+// Start starts a stopped server again, in the same folder and on the same port, and waits until it
+// has loaded its data and answers.
 func (r *Redis) Start() {
 	r.t.Helper()
 	r.proc = Start(r.t, Command{Name: "redis-server", Path: r.binary, Args: r.args, Dir: r.dir})
@@ -95,16 +99,16 @@ func (r *Redis) Start() {
 	})
 }
 
-// Addr is the server's host:port.
+// Addr returns the server's host:port.
 func (r *Redis) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port)) }
 
-// Port is the server's port.
+// Port returns the server's port.
 func (r *Redis) Port() int { return r.port }
 
-// Dir is the server's folder.
+// Dir returns the server's folder.
 func (r *Redis) Dir() string { return r.dir }
 
-// URL is the server's URL, without credentials.
+// URL returns the server's URL, without credentials.
 func (r *Redis) URL() string {
 	if r.ca != nil {
 		return "rediss://" + r.Addr() + "?ca_file=" + r.ca.File()
@@ -112,19 +116,19 @@ func (r *Redis) URL() string {
 	return "redis://" + r.Addr()
 }
 
-// URLAs is the server's URL with credentials.
+// URLAs returns the server's URL with credentials.
 func (r *Redis) URLAs(user, password string) string {
 	scheme, rest, _ := strings.Cut(r.URL(), "://")
 	return scheme + "://" + user + ":" + password + "@" + rest
 }
 
-// SocketURL is the server's URL over its unix socket.
+// SocketURL returns the server's URL for its unix socket.
 func (r *Redis) SocketURL() string { return "unix://" + r.socket() }
 
-// CA is the authority that signed the certificate of a server with TLS.
+// CA returns the authority of a server with TLS.
 func (r *Redis) CA() *CA { return r.ca }
 
-// Process is the server's process.
+// Process returns the server's process.
 func (r *Redis) Process() *Process { return r.proc }
 
 func (r *Redis) socket() string { return filepath.Join(r.dir, "s") }
@@ -140,7 +144,8 @@ func (r *Redis) dial() *redis.Client {
 	return redis.NewClient(o)
 }
 
-// Client returns a client of the server that is closed when the test ends. It honours deadlines of contexts and retries nothing.
+// Client returns a client that is closed when the test ends. It honours deadlines of contexts and
+// does not retry.
 func (r *Redis) Client(t testing.TB) *redis.Client {
 	t.Helper()
 	c := r.dial()
@@ -154,13 +159,13 @@ func (r *Redis) Mark() {
 	r.do("set", "tenzo:schema", "1")
 }
 
-// FlushAll empties the server: its marker is gone too.
+// FlushAll deletes all data, the marker included.
 func (r *Redis) FlushAll() {
 	r.t.Helper()
 	r.do("flushall")
 }
 
-// ReplicaOf makes the server a replica of another, or a primary again where that is nil.
+// ReplicaOf makes the server a replica of another one, or a primary if that is nil.
 func (r *Redis) ReplicaOf(primary *Redis) {
 	r.t.Helper()
 	if primary == nil {
@@ -181,31 +186,32 @@ func (r *Redis) do(args ...any) {
 	}
 }
 
-// Kill ends the server as kill -9 does.
+// Kill kills the server with SIGKILL.
 func (r *Redis) Kill() { r.proc.Kill() }
 
-// Stop shuts the server down in an orderly way.
+// Stop stops the server with SIGTERM.
 func (r *Redis) Stop() {
 	r.t.Helper()
 	r.proc.Terminate()
 	r.proc.Wait(20 * time.Second)
 }
 
-// Restart kills the server and starts it again in the same folder on the same port: with AOF among the arguments it has its data
-// again, else it is empty.
+// Restart kills the server and starts it again in the same folder on the same port. With AOF it has
+// its data again, otherwise it is empty.
 func (r *Redis) Restart() {
 	r.t.Helper()
 	r.Kill()
 	r.Start()
 }
 
-// Pause stops the server as SIGSTOP does: connections stand, nothing answers. It returns once the process has really stopped.
+// Pause stops the server with SIGSTOP, and returns once it has really stopped. Its connections stay
+// open without answers.
 func (r *Redis) Pause() {
 	r.t.Helper()
 	r.proc.Freeze()
 }
 
-// Resume ends a pause.
+// Resume ends a Pause.
 func (r *Redis) Resume() {
 	r.t.Helper()
 	r.proc.Thaw()

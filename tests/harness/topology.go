@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Sentinel is a primary and a replica of it, watched by three Sentinels that call the primary "main".
+// Sentinel is a primary and its replica, watched by three Sentinels that call the primary "main".
 type Sentinel struct {
 	t         testing.TB
 	primary   *Redis
@@ -21,7 +21,7 @@ type Sentinel struct {
 	sentinels []string // host:port
 }
 
-// StartSentinel starts them, and waits until the replica has its data and the Sentinels know of it.
+// StartSentinel starts them, and waits until the replica is in sync and the Sentinels know it.
 func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t, primary: StartRedis(t, args...), replica: StartRedis(t, args...)}
@@ -78,13 +78,13 @@ func (s *Sentinel) URL() string {
 	return "redis://" + s.sentinels[0] + "?master_name=main&addr=" + strings.Join(s.sentinels[1:], "&addr=")
 }
 
-// Primary is the server that is the primary at first.
+// Primary returns the server that was started as the primary.
 func (s *Sentinel) Primary() *Redis { return s.primary }
 
-// Replica is the server that is the replica at first.
+// Replica returns the server that was started as the replica.
 func (s *Sentinel) Replica() *Redis { return s.replica }
 
-// Failover kills the primary and waits until the replica has taken its place and the Sentinels say so.
+// Failover kills the primary and waits until the Sentinels have promoted the replica.
 func (s *Sentinel) Failover() {
 	s.t.Helper()
 	s.primary.Kill()
@@ -109,7 +109,7 @@ type Cluster struct {
 	Nodes []*Redis
 }
 
-// StartCluster starts one and waits until every node says that it is whole.
+// StartCluster starts a cluster and waits until every node reports it complete.
 func StartCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{}
@@ -143,7 +143,7 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	return c
 }
 
-// URL names the nodes.
+// URL names all nodes.
 func (c *Cluster) URL() string {
 	addrs := c.addrs()
 	return "redis://" + addrs[0] + "?addr=" + strings.Join(addrs[1:], "&addr=")

@@ -19,10 +19,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// bareEnv makes this test's binary the bare loop, a process of its own as the dispatcher is one: its value is the receiver's URL.
+// bareEnv makes this test binary run the bare loop in a process of its own. Its value is the
+// receiver's URL.
 const bareEnv = "TENZO_LOAD_BARE"
 
-// bareSecret signs what the bare loop sends.
+// bareSecret signs the requests of the bare loop.
 const bareSecret = "a secret of the usual length, more or less"
 
 func TestMain(m *testing.M) {
@@ -36,8 +37,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// bare is the least that a delivery takes, and the yardstick of the dispatcher: it reads the stream in batches, signs the payload as it
-// is, posts it, and removes what was answered in batches. It keeps no promise of the specification.
+// bare does the least that a delivery needs, and is the baseline of the dispatcher: it reads the
+// stream in batches, signs the payload unchanged, posts it, and removes acknowledged entries in
+// batches. It keeps no promise of the specification.
 func bare(url, redisURL, caFile string) error {
 	options, err := redis.ParseURL(redisURL)
 	if err != nil {
@@ -102,7 +104,7 @@ func bare(url, redisURL, caFile string) error {
 	}
 }
 
-// bareWorkers is how many requests the bare loop has in flight.
+// bareWorkers is the number of requests that the bare loop has in flight.
 const bareWorkers = 64
 
 func post(client *http.Client, url string, e redis.XMessage) error {

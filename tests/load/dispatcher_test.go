@@ -18,14 +18,15 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// site is a Redis as production runs it, a receiver, and organizations whose webhooks lead there.
+// site is a Redis with the persistence of production, a receiver, and organizations whose webhooks
+// lead to it.
 type site struct {
 	b     *testing.B
 	redis *harness.Redis
 	rdb   *redis.Client
 	recv  *receiver
 	body  string
-	next  int // number of the next event
+	next  int // the number of the next event
 }
 
 func newSite(b *testing.B, orgs int) *site {
@@ -39,7 +40,8 @@ func newSite(b *testing.B, orgs int) *site {
 	return s
 }
 
-// document is a note of about so many bytes, public already, so that what arrives is as large as what was published.
+// document returns a note of about size bytes with public members only, so that the delivered
+// payload is as large as the published one.
 func document(size int) string {
 	var note bytes.Buffer
 	if err := json.Compact(&note, payload.Sample(payload.NoteFinalized, "load")); err != nil {
@@ -51,7 +53,7 @@ func document(size int) string {
 
 func org(i int) string { return "org" + strconv.Itoa(i) }
 
-// webhook configures an organization's webhook, as the backend may.
+// webhook writes an organization's webhook, as the backend may.
 func (s *site) webhook(i int, path string) {
 	s.b.Helper()
 	now := time.Now().UTC().Format(time.RFC3339)
@@ -115,7 +117,7 @@ func (s *site) finished(stream string, within time.Duration) {
 	})
 }
 
-// balanced fails unless the books balance, with so many delivered.
+// balanced fails unless the books balance with this number of delivered events.
 func (s *site) balanced(delivered int64) {
 	s.b.Helper()
 	out := harness.Run(s.b, harness.Command{
@@ -130,14 +132,15 @@ func (s *site) balanced(delivered int64) {
 	}
 }
 
-// end stops a process that holds nothing any more.
+// end stops a process that has no work left.
 func end(b *testing.B, p *harness.Process) {
 	b.Helper()
 	p.Terminate()
 	p.Wait(45 * time.Second)
 }
 
-// cpu is the processor time that a process has used. It tells what work costs however busy the machine is.
+// cpu returns the processor time that a process has used. It shows what work costs however busy the
+// machine is.
 func cpu(b *testing.B, pid int) time.Duration {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -145,7 +148,7 @@ func cpu(b *testing.B, pid int) time.Duration {
 		b.Fatal(err)
 	}
 	_, after, _ := strings.Cut(string(stat), ") ")
-	f := strings.Fields(after) // from field 3 on; utime and stime are 14 and 15, in hundredths of a second
+	f := strings.Fields(after) // fields from 3 on; utime and stime are fields 14 and 15, in 1/100 s
 	user, _ := strconv.Atoi(f[11])
 	system, _ := strconv.Atoi(f[12])
 	return time.Duration(user+system) * 10 * time.Millisecond
@@ -158,9 +161,11 @@ func number(name string, fallback int) int {
 	return fallback
 }
 
-// BenchmarkDispatcherDrain compares how fast a backlog is delivered with what the bare loop does, in runs that alternate. Both are timed
-// from the first event received to the last. TENZO_LOAD_EVENTS and TENZO_LOAD_ROUNDS say how many events and rounds. On a machine that
-// does something else meanwhile the rates mean little; the processor time an event takes, of everybody together, says what they would be.
+// BenchmarkDispatcherDrain compares the rate at which the dispatcher delivers a backlog with that
+// of the bare loop, in alternating runs. Both are timed from the first event received to the last.
+// TENZO_LOAD_EVENTS and TENZO_LOAD_ROUNDS set the number of events and rounds. On a busy machine
+// the rates mean little; the processor time of all processes for one event shows what they would
+// be.
 func BenchmarkDispatcherDrain(b *testing.B) {
 	events, orgs, rounds := number("TENZO_LOAD_EVENTS", 50_000), 10, number("TENZO_LOAD_ROUNDS", 5)
 	for b.Loop() {
@@ -172,7 +177,7 @@ func BenchmarkDispatcherDrain(b *testing.B) {
 				s.fill(stream, events, orgs)
 				s.recv.reset()
 				p := start()
-				s.recv.await(b, 1, time.Minute) // so that its start does not count
+				s.recv.await(b, 1, time.Minute) // exclude the start
 				before := [...]time.Duration{cpu(b, p.PID()), cpu(b, s.redis.Process().PID()), cpu(b, os.Getpid())}
 				first, last := s.recv.await(b, events, 5*time.Minute)
 				s.finished(stream, time.Minute)
@@ -208,5 +213,5 @@ func BenchmarkDispatcherDrain(b *testing.B) {
 		b.ReportMetric(with/without, "ratio")
 		b.ReportMetric(median(costs["bare"])/median(costs["dispatcher"]), "processor-ratio")
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }

@@ -1,10 +1,10 @@
-// Package load measures. Its benchmarks are run by hand and one at a time, on a machine that does nothing else:
+// Package load measures. Run its benchmarks by hand, one at a time, on an otherwise idle machine:
 //
 //	go test ./tests/load -run '^$' -bench Gateway
 //
-// Each compares short runs that alternate, so that what else the machine does falls on both sides, and reports the median of the ratios
-// of neighbours.
-// Everything stays on loopback and ends by itself.
+// Each benchmark compares short alternating runs, so that other load on the machine affects both
+// sides, and reports the median of the ratios of neighbouring runs. All traffic stays on loopback,
+// and every benchmark ends by itself.
 package load
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// How a comparison is run; TENZO_LOAD_RUN sets the time of one run, such as 5s.
+// The parameters of a comparison. TENZO_LOAD_RUN sets the time of one run, such as 5s.
 const (
 	rounds      = 31
 	connections = 16
@@ -39,12 +39,13 @@ func runTime() time.Duration {
 	return time.Second
 }
 
-// BenchmarkGatewayRespond compares tenzo_auth before `respond` with a bare `respond`.
+// BenchmarkGatewayRespond compares tenzo_auth in front of `respond` with a bare `respond`.
 func BenchmarkGatewayRespond(b *testing.B) {
 	compare(b, "respond ok")
 }
 
-// BenchmarkGatewayReverseProxy compares tenzo_auth before `reverse_proxy` with a bare `reverse_proxy`.
+// BenchmarkGatewayReverseProxy compares tenzo_auth in front of `reverse_proxy` with a bare
+// `reverse_proxy`.
 func BenchmarkGatewayReverseProxy(b *testing.B) {
 	upstream := harness.FreePort(b) // a process of its own
 	harness.StartGateway(b, harness.GatewayOptions{
@@ -73,7 +74,7 @@ func compare(b *testing.B, handler string) {
 			}
 			for _, port := range order {
 				rate := measure(b, fmt.Sprintf("127.0.0.1:%d", port), requests)
-				if round > 0 { // the first warms up
+				if round > 0 { // the first run warms up
 					rates[port] = append(rates[port], rate)
 				}
 			}
@@ -81,17 +82,19 @@ func compare(b *testing.B, handler string) {
 				ratios = append(ratios, rates[guarded][round-1]/rates[bare][round-1])
 			}
 		}
-		without, with, ratio := median(rates[bare]), median(rates[guarded]), median(ratios) // sorted from here on
+		// median sorts its argument.
+		without, with, ratio := median(rates[bare]), median(rates[guarded]), median(ratios)
 		b.ReportMetric(without, "bare/s")
 		b.ReportMetric(with, "tenzo_auth/s")
 		b.ReportMetric(ratio, "ratio")
 		b.Logf("%s: bare %.0f, with tenzo_auth %.0f requests/s (medians of %d runs of %v); ratio %.3f, the middle half of the ratios %.3f to %.3f",
 			handler, without, with, rounds, runTime(), ratio, ratios[len(ratios)/4], ratios[len(ratios)*3/4])
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }
 
-// measure returns the requests answered with 200 in a second; any other answer ends the benchmark.
+// measure returns the number of requests per second answered with 200. Any other answer ends the
+// benchmark.
 func measure(b *testing.B, addr string, requests [][]byte) float64 {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), runTime())
@@ -116,7 +119,8 @@ func measure(b *testing.B, addr string, requests [][]byte) float64 {
 	return float64(ok.Load()) / took.Seconds()
 }
 
-// BenchmarkGatewayRevocation measures how long a second process lets a key in after its revocation was announced.
+// BenchmarkGatewayRevocation measures how long a second process admits a key after its revocation
+// was announced.
 func BenchmarkGatewayRevocation(b *testing.B) {
 	const revocations = 300
 	r, secrets := redisWithKeys(b, revocations)
@@ -167,10 +171,10 @@ func BenchmarkGatewayRevocation(b *testing.B) {
 		b.ReportMetric(delays[len(delays)*99/100], "ms-p99")
 		b.ReportMetric(delays[len(delays)-1], "ms-worst")
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }
 
-// start runs a gateway with these sites beside an empty set-up.
+// start runs a gateway with these sites and no other options.
 func start(b *testing.B, r *harness.Redis, sites, ready string) {
 	b.Helper()
 	harness.StartGateway(b, harness.GatewayOptions{
@@ -179,7 +183,7 @@ func start(b *testing.B, r *harness.Redis, sites, ready string) {
 	})
 }
 
-// redisWithKeys is a marked Redis that holds keys, and their texts.
+// redisWithKeys returns a Redis with the marker and n keys, and the keys.
 func redisWithKeys(b *testing.B, n int) (*harness.Redis, []string) {
 	b.Helper()
 	r := harness.StartRedis(b, harness.AOF...)

@@ -14,16 +14,17 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// publisher publishes at a steady pace and knows when it published what.
+// publisher publishes at a steady rate and records when it published each event.
 type publisher struct {
 	s    *site
 	orgs int
 
 	mu sync.Mutex
-	at map[string]time.Time // by event id: just before it was published
+	at map[string]time.Time // by event id: the time just before it was published
 }
 
-// run publishes an event each interval, to one organization after the other, until ctx is done or n are published.
+// run publishes an event at each interval, to one organization after the other, until ctx is done
+// or n events are published.
 func (p *publisher) run(ctx context.Context, interval time.Duration, n int) error {
 	p.at = make(map[string]time.Time, n)
 	tick := time.NewTicker(interval)
@@ -45,7 +46,7 @@ func (p *publisher) run(ctx context.Context, interval time.Duration, n int) erro
 	return nil
 }
 
-// delays is, sorted, how long each event took from published to received, of those that counts says count.
+// delays returns, sorted, the time from published to received of each event that counts selects.
 func (p *publisher) delays(b *testing.B, counts func(id string) bool) []float64 {
 	b.Helper()
 	p.mu.Lock()
@@ -71,7 +72,7 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// BenchmarkDispatcherIdle measures published to received, one event at a time.
+// BenchmarkDispatcherIdle measures the time from published to received, one event at a time.
 func BenchmarkDispatcherIdle(b *testing.B) {
 	const events, orgs = 500, 10
 	for b.Loop() {
@@ -91,11 +92,12 @@ func BenchmarkDispatcherIdle(b *testing.B) {
 		end(b, p)
 		s.balanced(orgs + events)
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }
 
-// BenchmarkDispatcherIsolation publishes 200 events a second, spread evenly over 1,000 endpoints, once with all of them healthy and once
-// with each tenth hanging, and compares what the healthy ones notice. TENZO_LOAD_SECONDS says for how long, TENZO_LOAD_ROUNDS how often.
+// BenchmarkDispatcherIsolation publishes 200 events a second, spread evenly over 1,000 endpoints,
+// first with all of them healthy and then with every tenth hanging, and compares the delays of the
+// healthy ones. TENZO_LOAD_SECONDS sets the duration, TENZO_LOAD_ROUNDS the number of rounds.
 func BenchmarkDispatcherIsolation(b *testing.B) {
 	seconds, rounds := number("TENZO_LOAD_SECONDS", 60), number("TENZO_LOAD_ROUNDS", 3)
 	for b.Loop() {
@@ -108,10 +110,11 @@ func BenchmarkDispatcherIsolation(b *testing.B) {
 		b.ReportMetric(median(with), "ms-p99-hanging")
 		b.ReportMetric(median(ratios), "ratio")
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }
 
-// isolation returns the 99th percentile of the healthy endpoints' delays in ms, without hanging ones and with them.
+// isolation returns the 99th percentile of the healthy endpoints' delays in ms, without and with
+// hanging ones.
 func isolation(b *testing.B, seconds int) (without, with float64) {
 	b.Helper()
 	const orgs, each = 1000, 5 * time.Millisecond
@@ -153,6 +156,6 @@ func isolation(b *testing.B, seconds int) (without, with float64) {
 		s.rdb.XAdd(b.Context(), &redis.XAddArgs{Stream: "tenzo:changes", MaxLen: 10000, Approx: true, Values: []string{"webhook", org(i)}})
 	}
 	with = measure("each tenth hangs")
-	p.Kill() // nobody waits for what hangs
+	p.Kill() // the hanging requests are not awaited
 	return without, with
 }

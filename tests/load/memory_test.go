@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// BenchmarkDispatcherMemory compares the resident size of a dispatcher at the same work with a small backlog and with a million events
-// behind it. TENZO_LOAD_EVENTS says how many, TENZO_LOAD_PAYLOAD how large; a million of 2 kB take 2.5 GB of Redis.
+// BenchmarkDispatcherMemory compares the resident size of a dispatcher with a small backlog and
+// with one of a million events. TENZO_LOAD_EVENTS sets the number of events and TENZO_LOAD_PAYLOAD
+// their size. A million events of 2 kB take 2.5 GB of Redis.
 func BenchmarkDispatcherMemory(b *testing.B) {
 	const orgs, small = 100, 100_000
 	events := number("TENZO_LOAD_EVENTS", 1_000_000)
 	for b.Loop() {
 		s := newSite(b, orgs)
 		s.body = document(number("TENZO_LOAD_PAYLOAD", 2000))
-		// Two processes, so that the second does not begin with what the first left behind.
+		// Two processes, so that the second does not start with the heap of the first.
 		peak := func(backlog int) float64 {
 			s.fill("tenzo:events", backlog, orgs)
 			s.recv.reset()
@@ -41,5 +42,5 @@ func BenchmarkDispatcherMemory(b *testing.B) {
 		b.ReportMetric(many, "MB-large")
 		b.ReportMetric(many-few, "MB-difference")
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }

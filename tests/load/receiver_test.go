@@ -15,8 +15,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// receiver is an HTTPS server that does as little as it can, so that what is measured is who sends: it notes when each event arrived and
-// answers 200, or nothing under /hang/.
+// receiver is an HTTPS server that does as little as possible, so that the measurement is of the
+// sender. It notes when each event arrived and answers 200, or never under /hang/.
 type receiver struct {
 	ca   *harness.CA
 	addr string
@@ -24,10 +24,10 @@ type receiver struct {
 	mu       sync.Mutex
 	arrived  map[string]time.Time // by Webhook-Id, the first time
 	first    time.Time
-	last     time.Time // when the latest new event arrived
+	last     time.Time // the arrival of the latest new event
 	requests int
 	hanging  int
-	most     int // requests that hung at once
+	most     int // the greatest number of requests that hung at once
 	changed  chan struct{}
 }
 
@@ -51,7 +51,7 @@ func newReceiver(b *testing.B) *receiver {
 	return r
 }
 
-// ServeHTTP takes a delivery.
+// ServeHTTP receives a delivery.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	now := time.Now()
 	_, _ = io.Copy(io.Discard, req.Body)
@@ -87,21 +87,21 @@ func (r *receiver) hang(ctx context.Context) {
 	r.mu.Unlock()
 }
 
-// reset forgets what arrived.
+// reset forgets all arrivals.
 func (r *receiver) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.arrived, r.requests, r.most = map[string]time.Time{}, 0, r.hanging
 }
 
-// events is how many different events have arrived.
+// events returns the number of different events that have arrived.
 func (r *receiver) events() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.arrived)
 }
 
-// await waits until n different events have arrived and returns when the first and the last of them did.
+// await waits until n different events have arrived and returns when the first and the last did.
 func (r *receiver) await(b *testing.B, n int, within time.Duration) (first, last time.Time) {
 	b.Helper()
 	late := time.After(within)
@@ -121,7 +121,7 @@ func (r *receiver) await(b *testing.B, n int, within time.Duration) (first, last
 	}
 }
 
-// at is when an event arrived.
+// at returns when an event arrived.
 func (r *receiver) at(id string) (time.Time, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

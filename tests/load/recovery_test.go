@@ -7,7 +7,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// BenchmarkDispatcherKill kills one of two dispatchers twenty times while bursts are published, and starts another each time.
+// BenchmarkDispatcherKill publishes bursts, kills one of two dispatchers twenty times, and starts
+// another each time.
 func BenchmarkDispatcherKill(b *testing.B) {
 	const orgs, kills, burst = 20, 20, 1500
 	for b.Loop() {
@@ -19,7 +20,7 @@ func BenchmarkDispatcherKill(b *testing.B) {
 		for kill := range kills {
 			arrived := s.recv.events()
 			s.fill("tenzo:events", burst, orgs)
-			s.recv.await(b, arrived+burst/10, time.Minute) // in the middle of it
+			s.recv.await(b, arrived+burst/10, time.Minute) // during the burst
 			pair[kill%2].Kill()
 			last = time.Now()
 			pair[kill%2] = s.dispatch()
@@ -36,5 +37,5 @@ func BenchmarkDispatcherKill(b *testing.B) {
 		b.ReportMetric(float64(duplicates)/kills, "duplicates/kill")
 		b.ReportMetric(max(0, end.Sub(last).Seconds()), "s-after-last-kill")
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }

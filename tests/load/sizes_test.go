@@ -14,20 +14,22 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// sized is how many keys and events are weighed.
+// sized is the number of keys and events that are measured.
 const sized = 20_000
 
-// BenchmarkSizes weighs what one key and one event of 2 kB take in Redis, and processes at rest.
+// BenchmarkSizes measures the memory of one key and of one event of 2 kB in Redis, and of idle
+// processes.
 func BenchmarkSizes(b *testing.B) {
 	for b.Loop() {
 		s := newSite(b, 1)
 		keysAndGateway(b, s)
 		eventsAndDispatcher(b, s)
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // meaningless here
 }
 
-// keysAndGateway weighs keys that were used once, with all that belongs to them, and a gateway before and after.
+// keysAndGateway measures keys that were used once, with all their data, and a gateway before and
+// after.
 func keysAndGateway(b *testing.B, s *site) {
 	before := s.used()
 	secrets := make([]string, sized)
@@ -67,7 +69,8 @@ func keysAndGateway(b *testing.B, s *site) {
 	s.weigh(before, "B/key")
 }
 
-// eventsAndDispatcher weighs events that wait, that are dead, and what stays of one that was delivered; and a dispatcher with no work.
+// eventsAndDispatcher measures waiting events, dead letters, what remains of a delivered event, and
+// an idle dispatcher.
 func eventsAndDispatcher(b *testing.B, s *site) {
 	idle := s.dispatch()
 	harness.Eventually(b, 10*time.Second, func() error {
@@ -90,14 +93,15 @@ func eventsAndDispatcher(b *testing.B, s *site) {
 
 	before = s.used()
 	s.fill("tenzo:events", sized, 1)
-	burying := s.dispatch("--allow-networks", "203.0.113.0/24", "--ca-file", s.recv.ca.File(), "--max-payload", "1KiB") // too large: dead
+	// Too large: dead letters.
+	discarding := s.dispatch("--allow-networks", "203.0.113.0/24", "--ca-file", s.recv.ca.File(), "--max-payload", "1KiB")
 	s.finished("tenzo:events", time.Minute)
-	end(b, burying)
+	end(b, discarding)
 	s.forgetDeliveries()
 	s.weigh(before, "B/dead")
 }
 
-// forgetDeliveries removes the delivery log, which is bounded for each organization.
+// forgetDeliveries deletes the delivery log, whose size is bounded for each organization.
 func (s *site) forgetDeliveries() {
 	s.b.Helper()
 	if err := s.rdb.Del(s.b.Context(), "tenzo:deliveries:"+org(0)).Err(); err != nil {
@@ -105,7 +109,7 @@ func (s *site) forgetDeliveries() {
 	}
 }
 
-// used is the memory that Redis' data takes, in bytes.
+// used returns the memory of Redis' data in bytes.
 func (s *site) used() int64 {
 	s.b.Helper()
 	info, err := s.rdb.Info(s.b.Context(), "memory").Result()
@@ -119,7 +123,7 @@ func (s *site) used() int64 {
 	return n
 }
 
-// weigh reports what each of the things made since took.
+// weigh reports the memory of one object among those created since before was measured.
 func (s *site) weigh(before int64, unit string) {
 	s.b.Helper()
 	s.b.ReportMetric(float64(s.used()-before)/sized, unit)
