@@ -149,16 +149,19 @@ func TestMissingRedisURL(t *testing.T) {
 	}
 }
 
+// moduleIDs are the modules that tenzo-gateway adds to Caddy.
+var moduleIDs = []string{
+	"tenzo", "http.handlers.tenzo_auth", "http.handlers.tenzo_strip", "http.handlers.tenzo_developer_tools",
+	"http.handlers.tenzo_health", "admin.api.tenzo",
+}
+
 func TestVersionAndModules(t *testing.T) {
 	t.Parallel()
 	if c := harness.RunGateway(t, nil, "", "version"); c.Status != 0 || c.Stdout == "" {
 		t.Errorf("version: %+v", c)
 	}
 	c := harness.RunGateway(t, nil, "", "list-modules")
-	for _, id := range []string{
-		"tenzo", "http.handlers.tenzo_auth", "http.handlers.tenzo_strip", "http.handlers.tenzo_developer_tools",
-		"http.handlers.tenzo_health", "admin.api.tenzo",
-	} {
+	for _, id := range moduleIDs {
 		if !slices.Contains(strings.Fields(c.Stdout), id) {
 			t.Errorf("list-modules lacks %s", id)
 		}

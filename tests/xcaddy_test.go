@@ -4,44 +4,73 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestXcaddy builds in a clean copy, and runs `./xcaddy.sh run` there, as the first thing that
-// anybody does, with other ports than the default ones: the printed curl line passes, without a key
-// nothing does.
+// xcaddyScript runs ./xcaddy.sh in a clean copy of the repository, with free ports and with programs in
+// front of the PATH.
+type xcaddyScript struct {
+	folder              string
+	site, tools, status string // ports
+	env                 []string
+}
+
+func newXcaddyScript(t *testing.T, path string, env ...string) *xcaddyScript {
+	t.Helper()
+	port := func() string { return strconv.Itoa(harness.FreePort(t)) }
+	x := &xcaddyScript{folder: cleanCopy(t), site: port(), tools: port(), status: port()}
+	x.env = append(withoutTenzo(os.Environ()),
+		"PATH="+path+":"+os.Getenv("PATH"), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(),
+		"TENZO_GATEWAY_PORT="+x.site, "TENZO_TOOLS_PORT="+x.tools, "TENZO_STATUS_PORT="+x.status,
+		"TENZO_ADMIN_PORT="+port(), "TENZO_EMBEDDED_ADDR="+harness.FreeAddr(t))
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN", "GONOSUMDB", "GOSUMDB"} {
+		x.env = append(x.env, name+"="+goEnv(t, name))
+	}
+	x.env = append(x.env, env...)
+	return x
+}
+
+func (x *xcaddyScript) invocation(args ...string) harness.Command {
+	return harness.Command{
+		Name: "xcaddy.sh " + args[0], Path: "/usr/bin/env", Args: slices.Concat([]string{"-i"}, x.env, []string{"./xcaddy.sh"}, args), Dir: x.folder,
+	}
+}
+
+// build runs `./xcaddy.sh build` and returns the path of the binary.
+func (x *xcaddyScript) build(t *testing.T, args ...string) string {
+	t.Helper()
+	built := harness.Start(t, x.invocation(append([]string{"build"}, args...)...))
+	if status := built.Wait(8 * time.Minute); status != 0 {
+		t.Fatalf("xcaddy.sh build ended with status %d:\n%s", status, built.Log())
+	}
+	return filepath.Join(x.folder, "bin/tenzo-gateway")
+}
+
+// TestXcaddy builds in a clean copy, and runs `./xcaddy.sh run` there, as a new user does first, with
+// other ports than the default ones. The printed curl line is admitted, and a request without a key is
+// not. An xcaddy on the PATH is not used, because no plugin is asked for.
 func TestXcaddy(t *testing.T) {
 	t.Parallel()
-	folder := cleanCopy(t)
-	port := func() string { return strconv.Itoa(harness.FreePort(t)) }
-	site, tools, status := port(), port(), port()
-	env := append(withoutTenzo(os.Environ()),
-		"TENZO_GATEWAY_PORT="+site, "TENZO_TOOLS_PORT="+tools, "TENZO_STATUS_PORT="+status, "TENZO_ADMIN_PORT="+port(),
-		"TENZO_EMBEDDED_ADDR="+harness.FreeAddr(t), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(),
-		"GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOFLAGS="+goEnv(t, "GOFLAGS"), "GOPROXY="+goEnv(t, "GOPROXY"), "GOTOOLCHAIN="+goEnv(t, "GOTOOLCHAIN"), "GONOSUMDB="+goEnv(t, "GONOSUMDB"), "GOSUMDB="+goEnv(t, "GOSUMDB"))
-	script := func(argument string) harness.Command {
-		return harness.Command{
-			Name: "xcaddy.sh " + argument, Path: "/usr/bin/env", Args: append(append([]string{"-i"}, env...), "./xcaddy.sh", argument), Dir: folder,
-		}
-	}
-	built := harness.Start(t, script("build"))
-	if status := built.Wait(8 * time.Minute); status != 0 {
-		t.Fatalf("xcaddy.sh build ended with status %d", status)
-	}
-	v := harness.Run(t, harness.Command{Name: "tenzo-gateway", Path: filepath.Join(folder, "bin/tenzo-gateway"), Args: []string{"version"}}, "")
+	x := newXcaddyScript(t, program(t, "xcaddy", "#!/bin/sh\nexit 1\n"))
+	site, tools, status := x.site, x.tools, x.status
+	binary := x.build(t)
+	v := harness.Run(t, harness.Command{Name: "tenzo-gateway", Path: binary, Args: []string{"version"}}, "")
 	if v.Status != 0 || v.Stdout == "" {
 		t.Errorf("version: %+v", v)
 	}
-	p := harness.Start(t, script("run"))
+	p := harness.Start(t, x.invocation("run"))
 	line := regexp.MustCompile(`curl [^\n]*tenzo_pk_[^\n]*`)
 	harness.Eventually(t, 2*time.Minute, func() error {
 		select {
@@ -81,6 +110,43 @@ func TestXcaddy(t *testing.T) {
 	}
 	p.Terminate()
 	p.Wait(60 * time.Second)
+}
+
+// TestXcaddyWithPlugin builds with the real xcaddy and a further plugin. No server is asked about this
+// module: the first one refuses to answer, as private module proxies do.
+func TestXcaddyWithPlugin(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	install := exec.Command("go", "install", "github.com/caddyserver/xcaddy/cmd/xcaddy@v0.4.5")
+	install.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=")
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("go install xcaddy: %v\n%s", err, out)
+	}
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/github.com/tenzo-ai/") {
+			asked.Add(1)
+			http.Error(w, "not allowed", http.StatusForbidden)
+			return
+		}
+		http.NotFound(w, r) // the next proxy has it
+	}))
+	defer proxy.Close()
+	x := newXcaddyScript(t, bin, "GOPROXY="+proxy.URL+","+goEnv(t, "GOPROXY"))
+	binary := x.build(t, "--with", "github.com/mholt/caddy-l4@v0.1.2")
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the module proxy was asked %d times about this module", n)
+	}
+	modules := harness.Run(t, harness.Command{Name: "tenzo-gateway", Path: binary, Args: []string{"list-modules"}}, "")
+	for _, id := range append([]string{"layer4"}, moduleIDs...) {
+		if !slices.Contains(strings.Fields(modules.Stdout), id) {
+			t.Errorf("list-modules lacks %s", id)
+		}
+	}
+	version := harness.Run(t, harness.Command{Name: "tenzo-gateway", Path: binary, Args: []string{"version"}}, "")
+	if !strings.HasPrefix(version.Stdout, "devel") { // the copy has no commit
+		t.Errorf("version says %q", version.Stdout)
+	}
 }
 
 // TestRunScript checks the script that starts all tests, because it cannot run itself here: CI
@@ -123,6 +189,14 @@ func cleanCopy(t *testing.T) string {
 		must(t, in.Close())
 		must(t, out.Close())
 	}
+	return folder
+}
+
+// program writes an executable and returns its folder.
+func program(t *testing.T, name, text string) string {
+	t.Helper()
+	folder := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o755))
 	return folder
 }
 
