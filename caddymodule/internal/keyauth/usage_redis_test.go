@@ -78,7 +78,7 @@ func TestRedisUsageOfSilentProcesses(t *testing.T) {
 	c := r.Client(t)
 	p := startOn(t, r.URL(), Options{})
 	key := p.create(t)
-	const silentAfter = 7 * 24 * time.Hour // specification.md, section 5
+	const silentAfter = 7 * 24 * time.Hour // as in package usage
 	ago := func(d time.Duration) string { return fmt.Sprint("40 ", time.Now().Add(-d).Unix()) }
 	if err := c.HSet(t.Context(), names.Usage(key.ID), "count", 80, "last_used_at", "2026-01-01T00:00:00.000Z",
 		"p:dead", ago(silentAfter+time.Hour), "p:cutoff", ago(silentAfter-time.Hour), "note", "private to others").Err(); err != nil {

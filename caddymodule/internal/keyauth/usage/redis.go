@@ -20,8 +20,8 @@ import (
 // fieldPrefix begins the private field of a process.
 const fieldPrefix = "p:"
 
-// silentAfter is how long a process must have been silent before others remove its field
-// (specification.md, section 5).
+// silentAfter is how long a process must have been silent before others remove its field. One that
+// is heard of again later writes to a new field (renewAfter).
 const silentAfter = 7 * 24 * time.Hour
 
 // Total is what a process sends of one key.
