@@ -66,7 +66,7 @@ func (k *Keys) Revoke(ctx context.Context, org, id string) (Key, Replicated, err
 	if k.store.Cluster() {
 		keys = keys[:1]
 	}
-	answer, err := revokeKey.Run(ctx, k.store.Client(), keys, id, org, store.TimeText(k.now()), hash, store.ChangesMaxLen,
+	answer, err := revokeKey.Run(ctx, k.store.Client(), keys, id, org, store.FormatTime(k.now()), hash, store.ChangesMaxLen,
 		store.KeyID, store.KeyOrgID, store.KeyRevokedAt, store.ChangeKey).StringSlice()
 	if err != nil {
 		return Key{}, NoReplica, fmt.Errorf("revoking the key: %w", err)

@@ -93,10 +93,10 @@ func (k *Keys) write(ctx context.Context, key Key, hash string) error {
 	names := k.store.Names()
 	fields := []any{
 		store.KeyID, key.ID, store.KeyOrgID, key.OrgID, store.KeyName, key.Name, store.KeyHint, key.Hint,
-		store.KeyCreatedAt, store.TimeText(key.CreatedAt),
+		store.KeyCreatedAt, store.FormatTime(key.CreatedAt),
 	}
 	if !key.ExpiresAt.IsZero() {
-		fields = append(fields, store.KeyExpiresAt, store.TimeText(key.ExpiresAt))
+		fields = append(fields, store.KeyExpiresAt, store.FormatTime(key.ExpiresAt))
 	}
 	score := key.CreatedAt.UnixMilli()
 	if k.store.Cluster() {

@@ -42,7 +42,7 @@ func (w *Webhooks) Get(ctx context.Context, org string) (Webhook, error) {
 		return Webhook{}, fmt.Errorf("reading the webhook: %w", h.Err)
 	case len(h.Fields) > 0:
 		return WebhookFromHash(org, h.Fields), nil
-	case !h.Marked:
+	case !h.Initialized:
 		return Webhook{}, store.ErrNotInitialized
 	}
 	return Webhook{}, ErrWebhookNotFound
@@ -87,7 +87,7 @@ func (w *Webhooks) Set(ctx context.Context, org string, c WebhookChange, mustExi
 		keys = keys[:1]
 	}
 	args := append([]any{
-		store.SchemaVersion, exist, store.TimeText(w.now()), org, store.ChangesMaxLen, store.ChangeWebhook,
+		store.SchemaVersion, exist, store.FormatTime(w.now()), org, store.ChangesMaxLen, store.ChangeWebhook,
 		store.WebhookCreatedAt, store.WebhookUpdatedAt, store.WebhookActive,
 	}, fields...)
 	answer, err := setWebhook.Run(ctx, w.store.Client(), keys, args...).StringSlice()

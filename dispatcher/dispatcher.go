@@ -106,7 +106,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	defer d.sender.Close()
 	defer d.endGrace()
 	if d.follower != nil {
-		defer d.follower.Subscribe(d.webhooks)()
+		defer d.follower.SubscribeWebhooks(d.webhooks)()
 	}
 	unhook := context.AfterFunc(ctx, d.WindUp)
 	defer unhook()

@@ -23,7 +23,7 @@ const (
 var errNoMarker = errors.New("the schema marker is missing")
 
 // webhookCache holds the webhooks of the organizations that have events. Package cache states the
-// invariants. It implements changes.Handler.
+// invariants. It implements changes.WebhookHandler.
 type webhookCache struct {
 	webhooks *cache.ReadThrough[string, config.Webhook] // by organization
 }
@@ -57,7 +57,7 @@ func webhookOf(org string, hash store.Hash) (config.Webhook, error) {
 		return config.Webhook{}, hash.Err
 	case len(hash.Fields) > 0:
 		return config.WebhookFromHash(org, hash.Fields), nil
-	case !hash.Marked:
+	case !hash.Initialized:
 		return config.Webhook{}, errNoMarker
 	}
 	return config.Webhook{OrgID: org}, nil
@@ -75,11 +75,8 @@ func (c *webhookCache) prefetch(ctx context.Context, orgs []string) { c.webhooks
 // sweep removes the webhooks that are too old to be used.
 func (c *webhookCache) sweep() { c.webhooks.Sweep() }
 
-// WebhookChanged drops the organization's webhook. It implements changes.Handler.
+// WebhookChanged drops the organization's webhook. It implements changes.WebhookHandler.
 func (c *webhookCache) WebhookChanged(org string, _ time.Time) { c.webhooks.Forget(org) }
 
-// Gap makes every webhook be read again before its next use. It implements changes.Handler.
+// Gap makes every webhook be read again before its next use. It implements changes.WebhookHandler.
 func (c *webhookCache) Gap() { c.webhooks.Gap() }
-
-// KeyChanged does nothing. It implements changes.Handler.
-func (c *webhookCache) KeyChanged(string, time.Time) {}

@@ -29,7 +29,7 @@ func (f *fakeStore) read(_ context.Context, keys ...string) []store.Hash {
 	}
 	out := make([]store.Hash, len(keys))
 	for i := range out {
-		out[i].Marked = f.mark
+		out[i].Initialized = f.mark
 		if err, _ := f.err.Load().(error); err != nil && err != errNone {
 			out[i].Err = err
 		} else if !f.bare {

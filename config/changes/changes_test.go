@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,11 +22,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// recorder is a handler that keeps what it is told.
+// recorder is a handler that records its calls. Changes of keys are delivered to the recorder itself,
+// changes of webhooks to its webhooks.
 type recorder struct {
 	mu     sync.Mutex
 	events []string // key:…, webhook:… or gap
 	times  []time.Time
+
+	gaps atomic.Int64 // that the webhooks were told of
 }
 
 func (r *recorder) add(s string, at time.Time) {
@@ -35,9 +39,14 @@ func (r *recorder) add(s string, at time.Time) {
 	r.times = append(r.times, at)
 }
 
-func (r *recorder) KeyChanged(hash string, at time.Time)    { r.add("key:"+hash, at) }
-func (r *recorder) WebhookChanged(org string, at time.Time) { r.add("webhook:"+org, at) }
-func (r *recorder) Gap()                                    { r.add("gap", time.Time{}) }
+func (r *recorder) KeyChanged(hash string, at time.Time) { r.add("key:"+hash, at) }
+func (r *recorder) Gap()                                 { r.add("gap", time.Time{}) }
+
+// webhooks records changes of webhooks, and their gaps as a kind of their own.
+type webhooks struct{ *recorder }
+
+func (w webhooks) WebhookChanged(org string, at time.Time) { w.add("webhook:"+org, at) }
+func (w webhooks) Gap()                                    { w.gaps.Add(1) }
 
 func (r *recorder) all() []string {
 	r.mu.Lock()
@@ -64,19 +73,19 @@ func (r *recorder) forget() {
 // hash is a well-formed sha256 hex.
 func hash(n int) string { return fmt.Sprintf("%064x", n) }
 
-// world is a Redis, a proxy before it, and a follower behind the proxy.
+// world is a Redis, a proxy in front of it, and a follower that uses the proxy.
 type world struct {
 	t        *testing.T
 	redis    *harness.Redis
 	proxy    *harness.Proxy
-	client   *redis.Client // past the proxy
+	client   *redis.Client // without the proxy
 	follower *changes.Follower
 	seen     *recorder
 	log      *logBuffer
-	block    time.Duration // 0: as it runs outside of tests
+	block    time.Duration // 0: as in production
 }
 
-// shortBlock makes tests faster whose waits do not depend on it.
+// shortBlock makes tests faster that do not depend on the wait in Redis.
 const shortBlock = 100 * time.Millisecond
 
 type logBuffer struct {
@@ -98,7 +107,7 @@ func (l *logBuffer) count(text string) int {
 
 func newWorld(t *testing.T) *world { return newWorldThatWaits(t, shortBlock) }
 
-// newRealWorld is one whose follower waits as long as it does outside of tests.
+// newRealWorld returns a world whose follower waits in Redis as long as in production.
 func newRealWorld(t *testing.T) *world { return newWorldThatWaits(t, 0) }
 
 func newWorldThatWaits(t *testing.T, block time.Duration) *world {
@@ -123,7 +132,8 @@ func (w *world) follow(url string) {
 		w.follower.SetBlock(w.block)
 	}
 	w.seen = &recorder{}
-	w.follower.Subscribe(w.seen)
+	w.follower.SubscribeKeys(w.seen)
+	w.follower.SubscribeWebhooks(webhooks{w.seen})
 	run, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { w.follower.Run(run) })
@@ -155,7 +165,7 @@ func (w *world) wait(within time.Duration, want string, times int) {
 	})
 }
 
-// proven waits until everything up to now is proved to have been handed on.
+// proven waits until every change up to now is proved to have been delivered.
 func (w *world) proven(within time.Duration) {
 	w.t.Helper()
 	now := time.Now()
@@ -167,7 +177,7 @@ func (w *world) proven(within time.Duration) {
 	})
 }
 
-// settled waits for contact, with a position to be proved by, and forgets what was said of it.
+// settled waits for contact and a position that proves something, and clears what was recorded.
 func (w *world) settled() {
 	w.t.Helper()
 	w.proven(5 * time.Second)
@@ -177,13 +187,16 @@ func (w *world) settled() {
 	w.seen.forget()
 }
 
-func TestHandsOnWhatChanges(t *testing.T) {
+func TestDeliversChanges(t *testing.T) {
 	w := newRealWorld(t)
 	if !w.follower.ProvenAt().IsZero() && w.seen.count("gap") == 0 {
 		t.Error("proven before the first contact")
 	}
-	w.wait(5*time.Second, "gap", 1) // what was read before may be stale
+	w.wait(5*time.Second, "gap", 1) // records read before may be stale
 	w.settled()
+	if n := w.seen.gaps.Load(); n != 1 {
+		t.Errorf("the webhooks were told of %d gaps, the keys of 1", n)
+	}
 	start := time.Now()
 	id := w.announce("key", hash(1))
 	w.wait(time.Second, "key:"+hash(1), 1)
@@ -200,14 +213,14 @@ func TestHandsOnWhatChanges(t *testing.T) {
 	w.wait(time.Second, "key:"+hash(0xabc), 1)
 	w.proven(5 * time.Second)
 	if n := w.seen.count("gap"); n != 0 {
-		t.Errorf("%d gaps though nothing was missed: %v", n, w.seen.all())
+		t.Errorf("%d gaps although nothing was missed: %v", n, w.seen.all())
 	}
 }
 
 func TestManyChangesKeepTheirOrder(t *testing.T) {
 	w := newWorld(t)
 	w.settled()
-	const n = 3500 // more than one turn reads
+	const n = 3500 // more than one poll reads
 	pipe := w.client.Pipeline()
 	for i := range n {
 		pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "tenzo:changes", Values: []string{"key", hash(i)}})
@@ -231,11 +244,11 @@ func TestSubscribeLateAndCancel(t *testing.T) {
 	w := newWorld(t)
 	w.settled()
 	late := &recorder{}
-	cancel := w.follower.Subscribe(late)
+	cancel := w.follower.SubscribeKeys(late)
 	w.announce("key", hash(1))
 	w.wait(time.Second, "key:"+hash(1), 1)
 	if got := late.count("key:" + hash(1)); got != 1 {
-		t.Errorf("the late handler got %v", late.all())
+		t.Errorf("late handler got %v", late.all())
 	}
 	cancel()
 	cancel()
@@ -259,7 +272,7 @@ func TestIllFormedEntriesAreIgnored(t *testing.T) {
 	w.wait(time.Second, "webhook:acme", 1)
 	w.proven(5 * time.Second)
 	if got := w.seen.all(); !slices.Equal(got, []string{"key:" + hash(7), "webhook:acme"}) {
-		t.Errorf("handed on: %v", got)
+		t.Errorf("delivered: %v", got)
 	}
 	if n := w.log.count("ignored an entry"); n != 1 {
 		t.Errorf("mentioned %d times", n)
@@ -277,19 +290,19 @@ func TestCatchesUpAfterACut(t *testing.T) {
 	w.wait(time.Second, "webhook:acme", 1)
 	w.proven(5 * time.Second)
 	if n := w.seen.count("gap"); n != 0 {
-		t.Errorf("a gap though nothing was missed: %v", w.seen.all())
+		t.Errorf("gap although nothing was missed: %v", w.seen.all())
 	}
 }
 
 func TestNoticesAMuteConnection(t *testing.T) {
 	w := newRealWorld(t)
 	w.settled()
-	w.proxy.MuteConnections() // those that stand; new ones work
+	w.proxy.MuteConnections() // the open ones; new ones work
 	w.announce("key", hash(1))
 	w.wait(5*time.Second, "key:"+hash(1), 1)
 	w.proven(5 * time.Second)
 	if n := w.seen.count("gap"); n != 0 {
-		t.Errorf("a gap though nothing was missed: %v", w.seen.all())
+		t.Errorf("gap although nothing was missed: %v", w.seen.all())
 	}
 }
 
@@ -314,7 +327,8 @@ func TestProvesNothingWhileMute(t *testing.T) {
 	w.proven(5 * time.Second)
 }
 
-// What is proved is what was there when it was asked: Redis waits a second before it says that there is nothing new.
+// A reply proves the changes up to the moment the poll was sent: Redis waits a second before it replies
+// that there are none.
 func TestProvesTheMomentOfAsking(t *testing.T) {
 	w := newRealWorld(t)
 	w.settled()
@@ -351,6 +365,6 @@ func TestPausedRedis(t *testing.T) {
 	w.announce("key", hash(1))
 	w.wait(5*time.Second, "key:"+hash(1), 1)
 	if n := w.seen.count("gap"); n != 0 {
-		t.Errorf("a gap though nothing was missed: %v", w.seen.all())
+		t.Errorf("gap although nothing was missed: %v", w.seen.all())
 	}
 }

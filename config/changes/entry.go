@@ -1,6 +1,6 @@
 package changes
 
-// This file reads entries of the stream, which other programs write too.
+// This file reads entries of the stream. Other programs write them too.
 
 import (
 	"strconv"
@@ -13,28 +13,29 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// badLogInterval is how often entries that cannot be read are mentioned.
+// badLogInterval is how often ignored entries are logged.
 const badLogInterval = time.Minute
 
-// tell hands one entry to the handlers. Further fields are none of our business; an entry without one of ours is mentioned.
-func (f *Follower) tell(e redis.XMessage) {
+// dispatchEntry tells the handlers of one entry. Fields of other programs are ignored; an entry that
+// has none of our fields is logged.
+func (f *Follower) dispatchEntry(e redis.XMessage) {
 	announced := announcedAt(e.ID)
 	known := false
 	if hash := strings.ToLower(text(e, store.ChangeKey)); isHash(hash) {
 		known = true
-		for _, h := range f.handlers {
+		for _, h := range f.keys {
 			h.KeyChanged(hash, announced)
 		}
 	}
 	if org := text(e, store.ChangeWebhook); config.ValidID(org) {
 		known = true
-		for _, h := range f.handlers {
+		for _, h := range f.webhooks {
 			h.WebhookChanged(org, announced)
 		}
 	}
 	if now := time.Now(); !known && now.Sub(f.badLog) >= badLogInterval {
 		f.badLog = now
-		f.logger.Warn("ignored an entry of the stream of changes that names neither a key's sha256 hex nor an organization", "entry", e.ID)
+		f.logger.Warn("ignored an entry of the stream of changes: it has neither the sha256 hex of a key nor the id of an organization", "entry", e.ID)
 	}
 }
 
@@ -43,7 +44,7 @@ func text(e redis.XMessage, field string) string {
 	return s
 }
 
-// isHash says whether s is a sha256 in lower-case hex.
+// isHash reports whether s is a sha256 in lower-case hex.
 func isHash(s string) bool {
 	if len(s) != 64 {
 		return false

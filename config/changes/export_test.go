@@ -2,5 +2,5 @@ package changes
 
 import "time"
 
-// SetBlock makes the turns of a follower shorter, before Run.
+// SetBlock makes the polls of a follower shorter. It must be called before Run.
 func (f *Follower) SetBlock(d time.Duration) { f.block = d }

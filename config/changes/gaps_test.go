@@ -1,6 +1,6 @@
 package changes_test
 
-// This file tests what may have been missed: the stream trimmed, emptied, replaced, found late.
+// This file tests gaps: the stream trimmed, emptied, replaced, or reached late.
 
 import (
 	"context"
@@ -66,13 +66,13 @@ func TestGaps(t *testing.T) {
 			w.afterwards()
 		})
 		if strings.Contains(name, "server") && strings.HasPrefix(name, "another") || strings.HasPrefix(name, "restarted") {
-			continue // without a reconnect there is none of it
+			continue // cannot happen without a reconnect
 		}
 		t.Run(name+" while connected", func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.settled()
-			// Both in one step for the follower, which else may see them one by one: that is no gap then.
+			// One step for the follower. If it saw the steps one by one, there would be no gap.
 			if name == "trimmed past our position" || name == "trimmed" {
 				if err := redis.NewScript(`redis.call('XADD', KEYS[1], '*', 'key', ARGV[1]); redis.call('XADD', KEYS[1], '*', 'key', ARGV[2])
 					redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[3])`).Run(ctx, w.client, []string{"tenzo:changes"}, hash(1), hash(2), 1).Err(); err != nil && err != redis.Nil {
@@ -92,7 +92,7 @@ func TestGaps(t *testing.T) {
 	}
 }
 
-// afterwards: after a gap the follower follows as before.
+// afterwards checks that the follower works as before after a gap.
 func (w *world) afterwards() {
 	w.t.Helper()
 	w.proven(5 * time.Second)
@@ -136,6 +136,6 @@ func TestFirstContactLate(t *testing.T) {
 	w.wait(5*time.Second, "gap", 1)
 	w.proven(5 * time.Second)
 	if n := w.seen.count("key:" + hash(1)); n != 0 {
-		t.Error("what was announced before anything could be cached was handed on")
+		t.Error("a change announced before anything could be cached was delivered")
 	}
 }

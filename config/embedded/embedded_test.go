@@ -61,7 +61,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%+v, %v", made.Key, err)
 	}
 	h := st.ReadHashes(t.Context(), st.Names().Key(config.HashKey(made.Secret)))[0]
-	if k, err := config.KeyFromHash(h.Fields); err != nil || !h.Marked || k.ID != made.ID {
+	if k, err := config.KeyFromHash(h.Fields); err != nil || !h.Initialized || k.ID != made.ID {
 		t.Errorf("%+v, %v", k, err)
 	}
 }

@@ -12,9 +12,9 @@ import (
 
 // Hash is the answer to reading one hash.
 type Hash struct {
-	Fields map[string]string // empty where there is no such hash
-	Marked bool              // whether the schema marker was there in the same atomic step (in a Cluster: right after it)
-	Err    error             // no answer
+	Fields      map[string]string // empty where there is no such hash
+	Initialized bool              // whether the schema marker was there in the same atomic step (in a Cluster: right after it)
+	Err         error             // no answer
 }
 
 // readHash reads without writing, and outside of MULTI: a full Redis refuses everything inside one, reads too. A marker that is no string is
@@ -26,7 +26,7 @@ return {redis.call('HGETALL', KEYS[1]), marker}
 `)
 
 // ReadHashes reads hashes, each together with the schema marker, in one pipeline. The result has the length and order of keys.
-// A hash that is found counts whether Marked or not; one that is not found says something only where Marked.
+// A hash that is found counts whether Initialized or not; one that is not found says something only where Initialized.
 func (s *Store) ReadHashes(ctx context.Context, keys ...string) []Hash {
 	out := make([]Hash, len(keys))
 	if len(keys) == 0 {
@@ -88,7 +88,7 @@ func readAnswer(v []any, err error) Hash {
 		value, _ := flat[i+1].(string)
 		h.Fields[name] = value
 	}
-	h.Marked = len(v) > 1 && v[1] == SchemaVersion
+	h.Initialized = len(v) > 1 && v[1] == SchemaVersion
 	return h
 }
 
@@ -113,7 +113,7 @@ func (s *Store) readHashesThenMarker(ctx context.Context, keys []string, out []H
 	}
 	marked, err := s.marked(ctx)
 	for i := range out {
-		out[i].Marked = marked
+		out[i].Initialized = marked
 		// A hash that was found counts whatever became of the marker.
 		if err != nil && out[i].Err == nil && len(out[i].Fields) == 0 {
 			out[i].Err = err

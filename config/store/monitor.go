@@ -142,7 +142,7 @@ func (m *Monitor) set(s State) {
 	if !changed {
 		return
 	}
-	log := m.logger.With("redis", m.store.where)
+	log := m.logger.With("redis", m.store.addr)
 	lasted := s.Since.Sub(before.Since).Round(time.Millisecond)
 	switch kind(s.Err) {
 	case noTrouble:

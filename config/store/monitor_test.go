@@ -97,12 +97,12 @@ func TestMonitorNoticesAReplica(t *testing.T) {
 	r, st := marked(t, harness.AOF...)
 	m, l := watch(t, st)
 	within(t, 2*time.Second, m, fine)
-	if err := st.Blocking().Ping(ctx(t)).Err(); err != nil { // a connection of the other pool
+	if err := st.BlockingClient().Ping(ctx(t)).Err(); err != nil { // a connection of the other pool
 		t.Fatal(err)
 	}
 	r.ReplicaOf(harness.StartRedis(t))
 	within(t, 5*time.Second, m, func(s store.State) bool { return !s.Up && errors.Is(s.Err, store.ErrReplica) })
-	for name, c := range map[string]redis.UniversalClient{"client": st.Client(), "blocking": st.Blocking()} {
+	for name, c := range map[string]redis.UniversalClient{"client": st.Client(), "blocking": st.BlockingClient()} {
 		if err := c.Ping(ctx(t)).Err(); !errors.Is(err, store.ErrReplica) {
 			t.Errorf("%s: an old connection still answers: %v", name, err)
 		}
@@ -252,7 +252,7 @@ func TestPipelinesCountByCommandAndLastAsOne(t *testing.T) {
 	st.Client().Ping(ctx(t)) // dials: single commands have connections of their own
 	_, after = counted(t, m)
 	st.Client().(*redis.Client).Wait(ctx(t), 1, 20*time.Millisecond)
-	st.Blocking().XRead(ctx(t), &redis.XReadArgs{Streams: []string{"tenzo:changes", "0"}, Block: 20 * time.Millisecond})
+	st.BlockingClient().XRead(ctx(t), &redis.XReadArgs{Streams: []string{"tenzo:changes", "0"}, Block: 20 * time.Millisecond})
 	if _, waited := counted(t, m); waited != after {
 		t.Errorf("%v round trips of commands that wait", waited-after)
 	}

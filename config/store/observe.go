@@ -28,7 +28,7 @@ func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if err != nil {
 			cmd.SetErr(err)
 		}
-		h.saw(err)
+		h.record(err)
 		if !h.blocking && cmd.Name() != "wait" {
 			h.store.metrics.observeRoundTrip(time.Since(start))
 		}
@@ -46,7 +46,7 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 			if e := cmd.Err(); e != nil {
 				cmd.SetErr(reveal(e))
 			}
-			h.saw(cmd.Err())
+			h.record(cmd.Err())
 		}
 		if !h.blocking {
 			h.store.metrics.observeRoundTrip(time.Since(start))
@@ -68,7 +68,7 @@ func stampUnsent(cmds []redis.Cmder, err error) {
 	}
 }
 
-func (h hook) saw(err error) {
+func (h hook) record(err error) {
 	if redis.IsReadOnlyError(err) && !h.store.cluster {
 		h.store.conns.drop()
 	}

@@ -50,7 +50,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		names:   NewNames(o.Prefix),
 		cluster: t.shape == cluster,
-		where:   t.name,
+		addr:    t.name,
 		conns:   &connections{tls: t.tls, sentOnce: t.shape == cluster, open: map[*connection]struct{}{}},
 		metrics: o.Metrics,
 	}

@@ -38,7 +38,7 @@ func hangUp(t *testing.T, admins []*redis.Client) {
 // over TLS only when it is used: then the next one is taken.
 func both(t *testing.T, st *store.Store) error {
 	t.Helper()
-	for _, c := range []redis.UniversalClient{st.Client(), st.Blocking()} {
+	for _, c := range []redis.UniversalClient{st.Client(), st.BlockingClient()} {
 		for _, key := range []string{"tenzo:a", "tenzo:b", "tenzo:c", "tenzo:d", "tenzo:e", "tenzo:f"} {
 			err := io.EOF
 			for errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {

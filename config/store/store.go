@@ -17,7 +17,7 @@ type Store struct {
 	client   redis.UniversalClient
 	blocking redis.UniversalClient
 	cluster  bool
-	where    string
+	addr     string
 	conns    *connections
 	metrics  *Metrics // nil: none
 }
@@ -28,14 +28,14 @@ func (s *Store) Names() Names { return s.names }
 // Client is for commands that answer at once. It retries nothing and honours the deadline of its context.
 func (s *Store) Client() redis.UniversalClient { return s.client }
 
-// Blocking is for commands that wait in Redis (XREAD BLOCK); it has connections of its own. Give each call a deadline.
-func (s *Store) Blocking() redis.UniversalClient { return s.blocking }
+// BlockingClient is for commands that wait in Redis (XREAD BLOCK); it has connections of its own. Give each call a deadline.
+func (s *Store) BlockingClient() redis.UniversalClient { return s.blocking }
 
 // Cluster says whether keys in different slots must not meet in one MULTI or script.
 func (s *Store) Cluster() bool { return s.cluster }
 
-// Where names the Redis by scheme and host, without a password, for logs.
-func (s *Store) Where() string { return s.where }
+// Addr names the Redis by scheme and host, without a password, for logs.
+func (s *Store) Addr() string { return s.addr }
 
 // Close closes all connections.
 func (s *Store) Close() error { return errors.Join(s.client.Close(), s.blocking.Close()) }

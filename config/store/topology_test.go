@@ -53,7 +53,7 @@ func exercise(t *testing.T, st *store.Store) {
 		t.Fatalf("a new store: %v", err)
 	}
 	absent := st.Names().Key("absent")
-	if h := st.ReadHashes(ctx, absent)[0]; h.Err != nil || h.Marked || len(h.Fields) != 0 {
+	if h := st.ReadHashes(ctx, absent)[0]; h.Err != nil || h.Initialized || len(h.Fields) != 0 {
 		t.Fatalf("reading without a marker: %+v", h)
 	}
 	if written, err := st.Initialize(ctx); err != nil || !written {
@@ -75,7 +75,7 @@ func exercise(t *testing.T, st *store.Store) {
 	}
 	names = append(names, absent)
 	for i, h := range st.ReadHashes(ctx, names...) {
-		want := store.Hash{Fields: map[string]string{"id": fmt.Sprint(i)}, Marked: true}
+		want := store.Hash{Fields: map[string]string{"id": fmt.Sprint(i)}, Initialized: true}
 		if i == 50 {
 			want.Fields = map[string]string{}
 		}
@@ -87,14 +87,14 @@ func exercise(t *testing.T, st *store.Store) {
 	if err := st.Client().XAdd(ctx, change).Err(); err != nil {
 		t.Fatal(err)
 	}
-	read, err := st.Blocking().XRead(ctx, &redis.XReadArgs{Streams: []string{st.Names().Changes(), "0"}, Block: time.Second}).Result()
+	read, err := st.BlockingClient().XRead(ctx, &redis.XReadArgs{Streams: []string{st.Names().Changes(), "0"}, Block: time.Second}).Result()
 	if err != nil || len(read[0].Messages) != 1 {
 		t.Fatalf("the change: %v, %v", read, err)
 	}
 	if err := st.Client().Set(ctx, st.Names().Schema(), "2", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if h := st.ReadHashes(ctx, absent)[0]; h.Marked {
+	if h := st.ReadHashes(ctx, absent)[0]; h.Initialized {
 		t.Error("a marker of another version counted")
 	}
 	if _, err := st.Initialize(ctx); !errors.Is(err, store.ErrNotInitialized) {

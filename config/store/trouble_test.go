@@ -37,7 +37,7 @@ func TestReplicaIsRefusedWhenItIsDialled(t *testing.T) {
 	if h := st.ReadHashes(ctx(t), st.Names().Key("x"))[0]; !errors.Is(h.Err, store.ErrReplica) {
 		t.Errorf("reading: %+v", h)
 	}
-	if err := st.Blocking().Ping(ctx(t)).Err(); !errors.Is(err, store.ErrReplica) {
+	if err := st.BlockingClient().Ping(ctx(t)).Err(); !errors.Is(err, store.ErrReplica) {
 		t.Errorf("the other client: %v", err)
 	}
 }
@@ -49,14 +49,14 @@ func TestWriteToAReplicaDropsItsConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := st.Blocking().Ping(ctx(t)).Err(); err != nil {
+	if err := st.BlockingClient().Ping(ctx(t)).Err(); err != nil {
 		t.Fatal(err)
 	}
 	r.ReplicaOf(harness.StartRedis(t))
 	if err := st.Client().Set(ctx(t), "tenzo:x", "1", 0).Err(); err == nil {
 		t.Fatal("a replica took a write")
 	}
-	for name, c := range map[string]redis.UniversalClient{"client": st.Client(), "blocking": st.Blocking()} {
+	for name, c := range map[string]redis.UniversalClient{"client": st.Client(), "blocking": st.BlockingClient()} {
 		if err := c.Ping(ctx(t)).Err(); !errors.Is(err, store.ErrReplica) {
 			t.Errorf("%s: a read after the refused write: %v", name, err)
 		}
@@ -114,11 +114,11 @@ func TestRecoversFromARestartAtOnce(t *testing.T) {
 		}
 	}
 	// And the server has forgotten the scripts.
-	if h := st.ReadHashes(ctx(t), "tenzo:key:a", "tenzo:key:b", "tenzo:key:c"); h[0].Err != nil || h[1].Err != nil || !h[2].Marked {
+	if h := st.ReadHashes(ctx(t), "tenzo:key:a", "tenzo:key:b", "tenzo:key:c"); h[0].Err != nil || h[1].Err != nil || !h[2].Initialized {
 		t.Errorf("hashes after the restart: %+v", h)
 	}
 	r.Restart()
-	if h := st.ReadHashes(ctx(t), "tenzo:key:a")[0]; h.Err != nil || !h.Marked {
+	if h := st.ReadHashes(ctx(t), "tenzo:key:a")[0]; h.Err != nil || !h.Initialized {
 		t.Errorf("a hash after another restart: %+v", h)
 	}
 }
@@ -135,7 +135,7 @@ func TestReadHashesIsOneRoundTrip(t *testing.T) {
 	st.ReadHashes(ctx(t), keys...) // teaches the script
 	_, before := counted(t, m)
 	for _, h := range st.ReadHashes(ctx(t), keys...) {
-		if h.Err != nil || !h.Marked {
+		if h.Err != nil || !h.Initialized {
 			t.Fatal(h)
 		}
 	}
@@ -147,7 +147,7 @@ func TestReadHashesIsOneRoundTrip(t *testing.T) {
 	}
 	_, before = counted(t, m)
 	for _, h := range st.ReadHashes(ctx(t), keys...) {
-		if h.Err != nil || !h.Marked {
+		if h.Err != nil || !h.Initialized {
 			t.Fatal(h)
 		}
 	}
@@ -175,10 +175,10 @@ func TestMarkerOfAnotherType(t *testing.T) {
 	c.Del(ctx(t), "tenzo:schema")
 	c.LPush(ctx(t), "tenzo:schema", store.SchemaVersion)
 	h := st.ReadHashes(ctx(t), "tenzo:key:good", "tenzo:key:none")
-	if h[0].Err != nil || h[0].Fields["id"] != "1" || h[0].Marked {
+	if h[0].Err != nil || h[0].Fields["id"] != "1" || h[0].Initialized {
 		t.Errorf("what is there: %+v", h[0])
 	}
-	if h[1].Err != nil || len(h[1].Fields) != 0 || h[1].Marked {
+	if h[1].Err != nil || len(h[1].Fields) != 0 || h[1].Initialized {
 		t.Errorf("what is not there: %+v", h[1])
 	}
 	if err := st.Initialized(ctx(t)); !errors.Is(err, store.ErrNotInitialized) {
@@ -215,7 +215,7 @@ func TestConnectionTurnedAway(t *testing.T) {
 			if h := st.ReadHashes(ctx(t), "tenzo:key:x")[0]; h.Err == nil || !strings.Contains(h.Err.Error(), c.says) {
 				t.Errorf("reading: %+v", h)
 			}
-			pipe := st.Blocking().Pipeline()
+			pipe := st.BlockingClient().Pipeline()
 			one, two := pipe.Get(ctx(t), "tenzo:x"), pipe.HGetAll(ctx(t), "tenzo:y")
 			_, _ = pipe.Exec(ctx(t))
 			for _, cmd := range []redis.Cmder{one, two} {
@@ -236,7 +236,7 @@ func TestFullRedis(t *testing.T) {
 	c := r.Client(t)
 	c.HSet(ctx(t), "tenzo:key:a", "id", "1")
 	fill(t, c)
-	if h := st.ReadHashes(ctx(t), "tenzo:key:a")[0]; h.Err != nil || h.Fields["id"] != "1" || !h.Marked {
+	if h := st.ReadHashes(ctx(t), "tenzo:key:a")[0]; h.Err != nil || h.Fields["id"] != "1" || !h.Initialized {
 		t.Errorf("reading: %+v", h)
 	}
 	err := st.Client().Set(ctx(t), "tenzo:x", "1", 0).Err()

@@ -172,7 +172,7 @@ func (q *Queue) partitionByActive(ctx context.Context, all []deadRef) (active []
 		if h.Err != nil {
 			return nil, nil, managementError(h.Err)
 		}
-		if len(h.Fields) == 0 && !h.Marked {
+		if len(h.Fields) == 0 && !h.Initialized {
 			return nil, nil, store.ErrNotInitialized
 		}
 	}

@@ -85,7 +85,7 @@ func (q *Queue) logAttempt(ctx context.Context, pipe redis.Pipeliner, org string
 		store.DeliveryStatus, status(d.Status),
 		store.DeliveryError, d.Error,
 		store.DeliveryDurationMS, d.Duration.Milliseconds(),
-		store.DeliveryAt, store.TimeText(d.At),
+		store.DeliveryAt, store.FormatTime(d.At),
 	}})
 }
 

@@ -135,7 +135,7 @@ func (p *Process) Recover(ctx context.Context, deadProcess string) (moved int, c
 func (p *Process) WaitForEvents(ctx context.Context, cursor string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
 	defer cancel()
-	_, err := p.q.store.Blocking().XRead(ctx, &redis.XReadArgs{
+	_, err := p.q.store.BlockingClient().XRead(ctx, &redis.XReadArgs{
 		Streams: []string{p.q.names.Events(), cursor}, Count: 1, Block: time.Second,
 	}).Result()
 	if errors.Is(err, redis.Nil) {

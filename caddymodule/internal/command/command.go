@@ -95,7 +95,7 @@ func (f *storeFlags) explain(st *store.Store, err error) error {
 	case err == nil, errors.As(err, &refused), errors.Is(err, errFailed):
 		return err
 	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err): // this code's limit, or the client's
-		return fmt.Errorf("redis at %s gives no answer: %w", st.Where(), err)
+		return fmt.Errorf("redis at %s gives no answer: %w", st.Addr(), err)
 	}
 	return err
 }

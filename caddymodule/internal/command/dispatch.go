@@ -151,7 +151,7 @@ func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen s
 	for _, loop := range []func(context.Context){monitor.Run, follower.Run} {
 		loops.Go(func() { loop(background) })
 	}
-	o.Logger.Info("delivering webhooks", "version", o.Version, "redis", st.Where(), "listen", listener.Addr().String())
+	o.Logger.Info("delivering webhooks", "version", o.Version, "redis", st.Addr(), "listen", listener.Addr().String())
 	d.Run(ctx) // its end by ctx is graceful
 	o.Logger.Info("stopped delivering webhooks")
 	cancel()

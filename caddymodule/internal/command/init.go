@@ -38,7 +38,7 @@ Run this once for a new store. After restoring a backup, run it as the last step
 					if created {
 						said = "is marked now"
 					}
-					fmt.Fprintf(cmd.OutOrStdout(), "The store at %s %s.\n", st.Where(), said)
+					fmt.Fprintf(cmd.OutOrStdout(), "The store at %s %s.\n", st.Addr(), said)
 					return nil
 				})
 			}

@@ -73,7 +73,7 @@ func (l lookups) Delete(d digest) bool {
 }
 
 // KeyChanged stops trusting what is known of the key with this sha256 hex, valid or refused, and
-// what a read in flight will say of it. It implements changes.Handler.
+// what a read in flight will say of it. It implements changes.KeyHandler.
 func (a *Auth) KeyChanged(hash string, announced time.Time) {
 	d, ok := parseDigest(hash)
 	if !ok {
@@ -85,10 +85,7 @@ func (a *Auth) KeyChanged(hash string, announced time.Time) {
 	}
 }
 
-// WebhookChanged does nothing. It implements changes.Handler.
-func (a *Auth) WebhookChanged(string, time.Time) {}
-
-// Gap makes every record be read again before its next use. It implements changes.Handler.
+// Gap makes every record be read again before its next use. It implements changes.KeyHandler.
 func (a *Auth) Gap() {
 	a.cache.Gap()
 	a.breakers.closeAll() // the follower reports a gap when Redis answers again

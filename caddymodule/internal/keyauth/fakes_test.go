@@ -87,7 +87,7 @@ func (f *fakeRedis) ReadHashes(ctx context.Context, keys ...string) []store.Hash
 	f.mu.Lock()
 	out := make([]store.Hash, len(keys))
 	for i, k := range keys {
-		out[i] = store.Hash{Fields: f.hashes[k], Marked: !f.empty, Err: f.err}
+		out[i] = store.Hash{Fields: f.hashes[k], Initialized: !f.empty, Err: f.err}
 	}
 	f.reads += len(keys)
 	f.calls = append(f.calls, len(keys))

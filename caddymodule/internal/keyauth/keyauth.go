@@ -3,7 +3,7 @@
 // two counts, and allocates nothing.
 //
 // The package knows no Caddy. [Auth.Authenticate] returns the verdict and counts it,
-// [WriteRefusal] answers a refused request, [Auth] is the changes.Handler that stops trusting
+// [WriteRefusal] answers a refused request, [Auth] is the changes.KeyHandler that stops trusting
 // changed keys, and [Auth.Run] refreshes held keys and writes usage counts to Redis.
 //
 // # The way of a credential

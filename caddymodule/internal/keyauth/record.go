@@ -49,7 +49,7 @@ func (a *Auth) parseRecord(d digest, h store.Hash, stamp cache.Stamp) (lookupRes
 		return lookupResult{refusal: refuseBadRecord}, nil
 	case h.Err != nil:
 		return lookupResult{}, h.Err
-	case len(h.Fields) == 0 && !h.Marked: // Redis has lost its data, or never had any
+	case len(h.Fields) == 0 && !h.Initialized: // Redis has lost its data, or never had any
 		return lookupResult{}, errNoMarker
 	case len(h.Fields) == 0:
 		return lookupResult{refusal: refuseUnknown}, nil

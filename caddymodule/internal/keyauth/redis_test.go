@@ -64,7 +64,7 @@ func startOn(t *testing.T, url string, o Options) *process {
 	o.ProvenAt = follower.ProvenAt
 	a := New(st, o)
 	announced := &sync.Map{}
-	follower.Subscribe(watched{a, announced})
+	follower.SubscribeKeys(watched{a, announced})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { follower.Run(ctx) })

@@ -105,7 +105,7 @@ func newRuntime(t Target, first *Generation) (*Runtime, error) {
 	keys := first.Keys
 	keys.Logger, keys.Metrics, keys.ProvenAt = logger, metrics.auth, r.follower.ProvenAt
 	r.auth = keyauth.New(st, keys)
-	r.follower.Subscribe(r.auth) // for as long as the follower exists
+	r.follower.SubscribeKeys(r.auth) // for as long as the follower exists
 	return r, nil
 }
 

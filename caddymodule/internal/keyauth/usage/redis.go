@@ -112,7 +112,7 @@ func (r *redisSink) sendPipeline(ctx context.Context, totals []Total, force bool
 			run = sendTotal.Eval
 		}
 		cmds[i] = run(ctx, pipe, []string{r.names.Usage(t.KeyID)},
-			t.Field, strconv.FormatUint(t.Count, 10), store.TimeText(time.UnixMilli(t.LastUsed)), silence, forced)
+			t.Field, strconv.FormatUint(t.Count, 10), store.FormatTime(time.UnixMilli(t.LastUsed)), silence, forced)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, w := range which {

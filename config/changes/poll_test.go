@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A full batch may have more behind it that was announced before it was asked for.
+// More entries may follow a full batch that were announced before the poll was sent.
 func TestAFullBatchProvesNothing(t *testing.T) {
 	f := New(nil, slog.New(slog.DiscardHandler))
 	entries := make([]redis.XMessage, batch)
@@ -17,11 +17,11 @@ func TestAFullBatchProvesNothing(t *testing.T) {
 		entries[i] = redis.XMessage{ID: fmt.Sprintf("%d-0", i+1), Values: map[string]any{"webhook": "acme"}}
 	}
 	sent := time.Now()
-	f.hand(entries, false, sent)
+	f.deliver(entries, false, sent)
 	if !f.ProvenAt().IsZero() || f.position != fmt.Sprintf("%d-0", batch) {
 		t.Errorf("proven at %v, position %s", f.ProvenAt(), f.position)
 	}
-	f.hand(entries[1:], false, sent)
+	f.deliver(entries[1:], false, sent)
 	if !f.ProvenAt().Equal(sent) {
 		t.Errorf("proven at %v", f.ProvenAt())
 	}

@@ -1,6 +1,6 @@
 package changes_test
 
-// This file tests the follower on the kinds of Redis there are.
+// This file tests the follower on each kind of Redis.
 
 import (
 	"fmt"
