@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -26,7 +26,7 @@ func BenchmarkAuth(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = st.Close() })
-	key, err := config.NewKeys(st).Create(b.Context(), "acme", config.NewKey{Name: "bench"})
+	key, err := apikey.NewService(st).Create(b.Context(), "acme", apikey.Params{Name: "bench"})
 	if err != nil {
 		b.Fatal(err)
 	}

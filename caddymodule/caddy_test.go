@@ -19,7 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -93,9 +93,9 @@ func openStore(t *testing.T, url string) *store.Store {
 }
 
 // createKey makes an API key of an organization.
-func createKey(t *testing.T, r *harness.Redis, org string) config.CreatedKey {
+func createKey(t *testing.T, r *harness.Redis, org string) apikey.Created {
 	t.Helper()
-	key, err := config.NewKeys(openStore(t, r.URL())).Create(t.Context(), org, config.NewKey{Name: "test"})
+	key, err := apikey.NewService(openStore(t, r.URL())).Create(t.Context(), org, apikey.Params{Name: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func (w *WebhookOptions) unmarshal(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, "webhooks", []subdirective{
 		{name: "retry_backoff", min: 1, max: many, set: func(args []string) error {
 			for _, arg := range args {
-				pause, err := config.ParseSpan(arg)
+				pause, err := config.ParseDuration(arg)
 				if err != nil {
 					return err
 				}

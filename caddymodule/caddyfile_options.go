@@ -123,7 +123,7 @@ func count(name string, into *int) subdirective {
 // span reads a time span above zero.
 func span(name string, into *caddy.Duration) subdirective {
 	return subdirective{name: name, min: 1, max: 1, set: func(args []string) error {
-		v, err := config.ParseSpan(args[0])
+		v, err := config.ParseDuration(args[0])
 		if err != nil {
 			return err
 		}

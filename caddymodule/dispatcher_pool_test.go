@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -21,7 +21,7 @@ func TestReloadsLoseAndDoubleNoDelivery(t *testing.T) {
 	st := openStore(t, r.URL())
 	policy := &address.Policy{AllowNetworks: loopback}
 	url := receiver.URL()
-	if _, err := config.NewWebhooks(st, policy).Set(t.Context(), "acme", config.WebhookChange{URL: &url}, false); err != nil {
+	if _, err := webhook.NewService(st, policy).Set(t.Context(), "acme", webhook.Change{URL: &url}, false); err != nil {
 		t.Fatal(err)
 	}
 	q := queue.New(st, queue.Options{})

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -161,7 +161,7 @@ func TestReloadKeepsCacheCountsAndRequests(t *testing.T) {
 		t.Errorf("the metrics count %v, want %v", n, allowed+2)
 	}
 	stopCaddy(t)
-	usage, err := config.NewKeys(openStore(t, r.URL())).List(t.Context(), "acme", 10, "")
+	usage, err := apikey.NewService(openStore(t, r.URL())).List(t.Context(), "acme", 10, "")
 	if err != nil || len(usage.Items) != 1 || usage.Items[0].Count != 3 {
 		t.Errorf("the store counts %+v, %v; want 3", usage.Items, err)
 	}
@@ -188,7 +188,7 @@ func TestReloadToAnotherRedis(t *testing.T) {
 	}
 	stopCaddy(t)
 	for _, r := range []*harness.Redis{first, second} {
-		page, err := config.NewKeys(openStore(t, r.URL())).List(t.Context(), "acme", 10, "")
+		page, err := apikey.NewService(openStore(t, r.URL())).List(t.Context(), "acme", 10, "")
 		if err != nil || len(page.Items) != 1 || page.Items[0].Count != 1 {
 			t.Errorf("the store counts %+v, %v; want 1", page.Items, err)
 		}

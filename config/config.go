@@ -1,5 +1,7 @@
-// Package config is what organizations configure, API keys and the webhook, and the rules for it. Every face (command, HTTP API, page)
-// calls the services here, so that a rule stands in one place.
+// Package config holds the rules that API keys (package apikey), webhooks (package webhook) and events
+// share: ids, durations and pagination. What operators deploy is beside it: docs, examples, rules of
+// Prometheus, dashboards.
 //
-// It imports no Caddy. The Redis it lives in is package store; what changes is announced through package changes.
+// No package below config imports Caddy. Package store reaches the Redis that holds everything, package
+// changes follows the changes that are published there.
 package config

@@ -16,10 +16,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/changes"
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -167,7 +167,7 @@ func TestTester(t *testing.T) {
 			t.Errorf("a test with the event %q: %v", event, err)
 		}
 	}
-	if _, err := tester.Test(t.Context(), "nobody", "note.finalized"); err != config.ErrWebhookNotFound {
+	if _, err := tester.Test(t.Context(), "nobody", "note.finalized"); err != webhook.ErrNotFound {
 		t.Errorf("%v", err)
 	}
 }

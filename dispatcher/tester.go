@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -27,7 +27,7 @@ type TestResult struct {
 
 // Tester makes test attempts: one request each, in the delivery log, never retried, in no book.
 type Tester struct {
-	webhooks *config.Webhooks
+	webhooks *webhook.Service
 	queue    *queue.Queue
 	sender   *attempt.Sender
 	events   []string
@@ -47,7 +47,7 @@ func NewTester(st *store.Store, o Options) (*Tester, error) {
 		return nil, err
 	}
 	return &Tester{
-		webhooks: config.NewWebhooks(st, o.policy()), queue: queue.New(st, o.queue()), sender: sender, events: projector.Events(),
+		webhooks: webhook.NewService(st, o.policy()), queue: queue.New(st, o.queue()), sender: sender, events: projector.Events(),
 	}, nil
 }
 

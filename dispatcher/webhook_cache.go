@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 )
 
 const (
@@ -25,7 +25,7 @@ var errNoMarker = errors.New("the schema marker is missing")
 // webhookCache holds the webhooks of the organizations that have events. Package cache states the
 // invariants. It implements changes.WebhookHandler.
 type webhookCache struct {
-	webhooks *cache.ReadThrough[string, config.Webhook] // by organization
+	webhooks *cache.ReadThrough[string, webhook.Webhook] // by organization
 }
 
 func newWebhookCache(st *store.Store) *webhookCache {
@@ -34,14 +34,14 @@ func newWebhookCache(st *store.Store) *webhookCache {
 
 // webhookCacheOver is newWebhookCache over any source of hashes.
 func webhookCacheOver(readHashes func(ctx context.Context, keys ...string) []store.Hash, names store.Names) *webhookCache {
-	return &webhookCache{cache.NewReadThrough(webhookTTL, func(ctx context.Context, orgs []string) []cache.Answer[config.Webhook] {
+	return &webhookCache{cache.NewReadThrough(webhookTTL, func(ctx context.Context, orgs []string) []cache.Answer[webhook.Webhook] {
 		ctx, cancel := context.WithTimeout(ctx, webhookReadTimeout)
 		defer cancel()
 		keys := make([]string, len(orgs))
 		for i, org := range orgs {
 			keys[i] = names.Webhook(org)
 		}
-		answers := make([]cache.Answer[config.Webhook], len(orgs))
+		answers := make([]cache.Answer[webhook.Webhook], len(orgs))
 		for i, hash := range readHashes(ctx, keys...) {
 			answers[i].Value, answers[i].Err = webhookOf(orgs[i], hash)
 		}
@@ -51,21 +51,21 @@ func webhookCacheOver(readHashes func(ctx context.Context, keys ...string) []sto
 
 // webhookOf returns the webhook that an answer of Redis describes. Where the organization has none,
 // it is one that is not active.
-func webhookOf(org string, hash store.Hash) (config.Webhook, error) {
+func webhookOf(org string, hash store.Hash) (webhook.Webhook, error) {
 	switch {
 	case hash.Err != nil:
-		return config.Webhook{}, hash.Err
+		return webhook.Webhook{}, hash.Err
 	case len(hash.Fields) > 0:
-		return config.WebhookFromHash(org, hash.Fields), nil
+		return webhook.FromHash(org, hash.Fields), nil
 	case !hash.Initialized:
-		return config.Webhook{}, errNoMarker
+		return webhook.Webhook{}, errNoMarker
 	}
-	return config.Webhook{OrgID: org}, nil
+	return webhook.Webhook{OrgID: org}, nil
 }
 
 // get returns the webhook of org. Active is false where there is none. The error is that of a read
 // that got no answer.
-func (c *webhookCache) get(ctx context.Context, org string) (config.Webhook, error) {
+func (c *webhookCache) get(ctx context.Context, org string) (webhook.Webhook, error) {
 	return c.webhooks.Get(ctx, org)
 }
 

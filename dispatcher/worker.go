@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/backoff"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
@@ -18,7 +18,7 @@ type worker struct {
 	lease        *lease
 	signals      *signals
 	scheduler    *scheduler
-	webhook      func(ctx context.Context, org string) (config.Webhook, error)
+	webhook      func(ctx context.Context, org string) (webhook.Webhook, error)
 	projector    projector
 	sender       sender
 	retryBackoff []time.Duration
@@ -42,11 +42,11 @@ func (w *worker) work(ctx context.Context, ev *event) outcome {
 
 // awaitWebhook waits until attempts may begin and the organization's webhook is known. It reports
 // false if the session ends first.
-func (w *worker) awaitWebhook(ctx context.Context, org string) (config.Webhook, bool) {
+func (w *worker) awaitWebhook(ctx context.Context, org string) (webhook.Webhook, bool) {
 	pause := backoff.New(50 * time.Millisecond)
 	for {
 		if !w.lease.await(ctx, w.draining) {
-			return config.Webhook{}, false
+			return webhook.Webhook{}, false
 		}
 		hook, err := w.webhook(ctx, org)
 		if err == nil {
@@ -58,7 +58,7 @@ func (w *worker) awaitWebhook(ctx context.Context, org string) (config.Webhook, 
 			w.signals.replyLost(err)
 		}
 		if closed(w.draining) || !pause.Wait(ctx) {
-			return config.Webhook{}, false
+			return webhook.Webhook{}, false
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (w *worker) project(ev *event) *payload.Error {
 }
 
 // attempt makes one attempt.
-func (w *worker) attempt(ctx context.Context, ev *event, hook config.Webhook) *attempted {
+func (w *worker) attempt(ctx context.Context, ev *event, hook webhook.Webhook) *attempted {
 	retriesAtOnce := ev.Attempts > 0 && ev.Attempts <= len(w.retryBackoff) && w.retryBackoff[ev.Attempts-1] == 0
 	began := time.Now()
 	w.scheduler.attemptStarted(ev, hostOf(hook.URL))

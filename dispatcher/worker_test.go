@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
@@ -19,17 +19,17 @@ type bench struct {
 	*worker
 	endpoints *endpoints
 	draining  chan struct{}
-	hook      config.Webhook
+	hook      webhook.Webhook
 	err       error // of reading the webhook
 }
 
 func newBench() *bench {
 	o := Defaults()
 	signals := newSignals(newReporter(slog.New(slog.DiscardHandler)))
-	b := &bench{endpoints: newEndpoints(), draining: make(chan struct{}), hook: config.Webhook{OrgID: "a", URL: "https://a.example/", Active: true}}
+	b := &bench{endpoints: newEndpoints(), draining: make(chan struct{}), hook: webhook.Webhook{OrgID: "a", URL: "https://a.example/", Active: true}}
 	b.worker = &worker{
 		lease: newLease(func() {}), signals: signals, scheduler: newScheduler(o, NewMetrics(), signals),
-		webhook:   func(context.Context, string) (config.Webhook, error) { return b.hook, b.err },
+		webhook:   func(context.Context, string) (webhook.Webhook, error) { return b.hook, b.err },
 		projector: passes{}, sender: b.endpoints, retryBackoff: o.RetryBackoff, draining: b.draining,
 	}
 	return b

@@ -13,14 +13,16 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // Services are what the handlers stand on.
 type Services struct {
-	Keys     *config.Keys
-	Webhooks *config.Webhooks
+	Keys     *apikey.Service
+	Webhooks *webhook.Service
 	Queue    Queue        // *queue.Queue
 	Tester   Tester       // *dispatcher.Tester
 	Logger   *slog.Logger // slog.Default where nil

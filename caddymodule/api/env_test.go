@@ -16,10 +16,11 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -37,8 +38,8 @@ type env struct {
 	redis    *harness.Redis
 	raw      *redis.Client
 	store    *store.Store
-	keys     *config.Keys
-	webhooks *config.Webhooks
+	keys     *apikey.Service
+	webhooks *webhook.Service
 	queue    *queue.Queue
 	api      *API
 	server   *httptest.Server
@@ -67,8 +68,8 @@ func newEnv(t *testing.T) *env {
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	e.store = st
-	e.keys = config.NewKeys(st)
-	e.webhooks = config.NewWebhooks(st, &address.Policy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	e.keys = apikey.NewService(st)
+	e.webhooks = webhook.NewService(st, &address.Policy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	e.queue = queue.New(st, queue.Options{})
 	e.api = New(Services{Keys: e.keys, Webhooks: e.webhooks, Queue: e.queue, Tester: e, Logger: slog.New(slog.NewTextHandler(e.log, nil))})
 	serve := func(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +209,7 @@ func (e *env) bury(org, id, reason string) {
 func (e *env) webhook(org string, active bool) {
 	e.t.Helper()
 	url, secret := "https://hooks.example/"+org, "secret of "+org
-	_, err := e.webhooks.Set(e.t.Context(), org, config.WebhookChange{URL: &url, Secret: &secret, Active: &active}, false)
+	_, err := e.webhooks.Set(e.t.Context(), org, webhook.Change{URL: &url, Secret: &secret, Active: &active}, false)
 	e.must(err)
 }
 

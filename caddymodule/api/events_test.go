@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
@@ -150,7 +150,7 @@ func TestNoWayToAnotherOrganization(t *testing.T) {
 	victims := []string{"acm", "acme-2", "acme.eu", "acme:x", "acme0", "acmf"}
 	keys := map[string]string{}
 	for _, org := range append([]string{"acme"}, victims...) {
-		k, err := e.keys.Create(t.Context(), org, config.NewKey{Name: "key of " + org})
+		k, err := e.keys.Create(t.Context(), org, apikey.Params{Name: "key of " + org})
 		e.must(err)
 		keys[org] = k.ID
 		e.webhook(org, true)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
 // createKey makes a key. This answer is the only place where the key itself ever stands.
@@ -18,9 +19,9 @@ func (a *API) createKey(w http.ResponseWriter, r *http.Request, s scope) error {
 	if err := readBody(w, r, maxBody, &body); err != nil {
 		return err
 	}
-	wish := config.NewKey{Name: body.Name}
+	wish := apikey.Params{Name: body.Name}
 	if body.ExpiresAt.set && !body.ExpiresAt.null {
-		at, err := config.ParseExpiryTime(body.ExpiresAt.value)
+		at, err := apikey.ParseExpiryTime(body.ExpiresAt.value)
 		if err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func (a *API) listKeys(w http.ResponseWriter, r *http.Request, s scope) error {
 func (a *API) revokeKey(w http.ResponseWriter, r *http.Request, s scope) error {
 	id := r.PathValue("id")
 	if !config.ValidID(id) {
-		return config.ErrKeyNotFound
+		return apikey.ErrNotFound
 	}
 	k, replicated, err := a.services.Keys.Revoke(r.Context(), s.org, id)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -17,7 +17,7 @@ func TestKeys(t *testing.T) {
 	key := made.json(t)
 	secret, _ := key["key"].(string)
 	id, _ := key["id"].(string)
-	if !strings.HasPrefix(secret, config.KeyPrefix) || key["name"] != "Production" || key["org_id"] != "acme" || key["status"] != "active" ||
+	if !strings.HasPrefix(secret, apikey.Prefix) || key["name"] != "Production" || key["org_id"] != "acme" || key["status"] != "active" ||
 		key["expires_at"] != "2099-01-01T00:00:00Z" || key["usage_count"] != float64(0) || key["last_used_at"] != nil || key["revoked_at"] != nil {
 		t.Fatalf("made %s", made.body)
 	}
@@ -79,7 +79,7 @@ func itemWith(t *testing.T, items []map[string]any, id string) map[string]any {
 func TestPaging(t *testing.T) {
 	e := newEnv(t)
 	for i := range 5 {
-		_, err := e.keys.Create(t.Context(), "acme", config.NewKey{Name: fmt.Sprint(i)})
+		_, err := e.keys.Create(t.Context(), "acme", apikey.Params{Name: fmt.Sprint(i)})
 		e.must(err)
 	}
 	var names []string

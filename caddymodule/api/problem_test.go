@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -23,8 +23,8 @@ func TestRevokedButNotAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	keys := config.NewKeys(st)
-	made, err := keys.Create(t.Context(), "acme", config.NewKey{Name: "x"})
+	keys := apikey.NewService(st)
+	made, err := keys.Create(t.Context(), "acme", apikey.Params{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}

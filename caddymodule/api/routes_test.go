@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
@@ -139,7 +139,7 @@ func TestRedisDown(t *testing.T) {
 // Without its marker the store creates and sets nothing; revoking works.
 func TestUnmarkedStore(t *testing.T) {
 	e := newEnv(t)
-	k, err := e.keys.Create(t.Context(), "acme", config.NewKey{Name: "before"})
+	k, err := e.keys.Create(t.Context(), "acme", apikey.Params{Name: "before"})
 	e.must(err)
 	e.must(e.raw.Del(t.Context(), e.store.Names().Schema()).Err())
 	for _, c := range calls {

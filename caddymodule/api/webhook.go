@@ -6,8 +6,8 @@ import (
 	"net/http"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 )
 
 // webhookBody is the body of PUT and PATCH.
@@ -18,9 +18,9 @@ type webhookBody struct {
 }
 
 // change reads the body. Without `secret` the secret stays, null removes it; an empty one is most likely a mistake, so it is refused.
-func (b webhookBody) change() (config.WebhookChange, error) {
+func (b webhookBody) change() (webhook.Change, error) {
 	var (
-		c   config.WebhookChange
+		c   webhook.Change
 		err error
 	)
 	if c.URL, err = b.URL.pointer("url"); err != nil {
@@ -50,7 +50,7 @@ func (a *API) getWebhook(w http.ResponseWriter, r *http.Request, s scope) error 
 
 // putWebhook sets the whole webhook, the secret aside: what is left out takes its default.
 func (a *API) putWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
-	return a.setWebhook(w, r, s, func(c *config.WebhookChange) (mustExist bool) {
+	return a.setWebhook(w, r, s, func(c *webhook.Change) (mustExist bool) {
 		if c.Active == nil {
 			active := true
 			c.Active = &active
@@ -61,10 +61,10 @@ func (a *API) putWebhook(w http.ResponseWriter, r *http.Request, s scope) error 
 
 // patchWebhook changes the members that are named.
 func (a *API) patchWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
-	return a.setWebhook(w, r, s, func(*config.WebhookChange) (mustExist bool) { return true })
+	return a.setWebhook(w, r, s, func(*webhook.Change) (mustExist bool) { return true })
 }
 
-func (a *API) setWebhook(w http.ResponseWriter, r *http.Request, s scope, complete func(*config.WebhookChange) (mustExist bool)) error {
+func (a *API) setWebhook(w http.ResponseWriter, r *http.Request, s scope, complete func(*webhook.Change) (mustExist bool)) error {
 	var body webhookBody
 	if err := readBody(w, r, maxBody, &body); err != nil {
 		return err

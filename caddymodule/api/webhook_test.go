@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
@@ -98,7 +98,7 @@ func TestWebhookTest(t *testing.T) {
 		t.Error(got)
 	}
 	e.test = func(string, string) (dispatcher.TestResult, error) {
-		return dispatcher.TestResult{}, config.ErrWebhookNotFound
+		return dispatcher.TestResult{}, webhook.ErrNotFound
 	}
 	e.refused(http.StatusNotFound, "webhook_not_found", "", "POST", "/tools/acme/webhook/test", `{"event": "note.finalized"}`)
 }

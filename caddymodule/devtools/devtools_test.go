@@ -11,9 +11,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -21,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newHandler returns the handler over a Redis of its own.
-func newHandler(t *testing.T) (*Handler, *config.Keys) {
+func newHandler(t *testing.T) (*Handler, *apikey.Service) {
 	t.Helper()
 	r := harness.StartRedis(t)
 	r.Mark()
@@ -30,9 +31,9 @@ func newHandler(t *testing.T) (*Handler, *config.Keys) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	keys := config.NewKeys(st)
+	keys := apikey.NewService(st)
 	return &Handler{API: api.New(api.Services{
-		Keys: keys, Webhooks: config.NewWebhooks(st, &address.Policy{}), Queue: queue.New(st, queue.Options{}),
+		Keys: keys, Webhooks: webhook.NewService(st, &address.Policy{}), Queue: queue.New(st, queue.Options{}),
 	})}, keys
 }
 

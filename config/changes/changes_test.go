@@ -193,10 +193,11 @@ func TestDeliversChanges(t *testing.T) {
 		t.Error("proven before the first contact")
 	}
 	w.wait(5*time.Second, "gap", 1) // records read before may be stale
-	w.settled()
+	w.follower.ProvenAt()           // returns once all handlers have been told
 	if n := w.seen.gaps.Load(); n != 1 {
 		t.Errorf("the webhooks were told of %d gaps, the keys of 1", n)
 	}
+	w.settled()
 	start := time.Now()
 	id := w.announce("key", hash(1))
 	w.wait(time.Second, "key:"+hash(1), 1)

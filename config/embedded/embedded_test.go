@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/embedded"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -56,12 +56,12 @@ func TestItIsMarkedAndSaysWhatItIs(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	_, st, _ := start(t)
-	made, err := embedded.Demo(t.Context(), config.NewKeys(st))
-	if err != nil || made.OrgID != embedded.DemoOrg || !config.ValidKey(made.Secret) {
+	made, err := embedded.Demo(t.Context(), apikey.NewService(st))
+	if err != nil || made.OrgID != embedded.DemoOrg || !apikey.Valid(made.Secret) {
 		t.Fatalf("%+v, %v", made.Key, err)
 	}
-	h := st.ReadHashes(t.Context(), st.Names().Key(config.HashKey(made.Secret)))[0]
-	if k, err := config.KeyFromHash(h.Fields); err != nil || !h.Initialized || k.ID != made.ID {
+	h := st.ReadHashes(t.Context(), st.Names().Key(apikey.Hash(made.Secret)))[0]
+	if k, err := apikey.FromHash(h.Fields); err != nil || !h.Initialized || k.ID != made.ID {
 		t.Errorf("%+v, %v", k, err)
 	}
 }

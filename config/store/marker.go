@@ -22,7 +22,7 @@ var ErrNotInitialized = &problem.Error{
 		"mark a new, empty store with `tenzo-gateway init`, or restore the backup",
 }
 
-func (s *Store) marked(ctx context.Context) (bool, error) {
+func (s *Store) hasMarker(ctx context.Context) (bool, error) {
 	return readMarker(s.client.Get(ctx, s.names.Schema()))
 }
 
@@ -40,11 +40,11 @@ func readMarker(got *redis.StringCmd) (bool, error) {
 
 // Initialized returns nil where a primary answers and has the marker, ErrNotInitialized, ErrReplica, or why Redis gave no answer.
 func (s *Store) Initialized(ctx context.Context) error {
-	marked, err := s.marked(ctx)
+	found, err := s.hasMarker(ctx)
 	if err != nil {
 		return err
 	}
-	if !marked {
+	if !found {
 		return ErrNotInitialized
 	}
 	return nil

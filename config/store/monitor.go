@@ -103,7 +103,7 @@ func (m *Monitor) look(ctx context.Context) State {
 // it became one go on answering reads.
 func (s *Store) probe(ctx context.Context) (server, bool, error) {
 	if s.cluster { // a replica of a Cluster sends us to its primary by itself
-		marked, err := s.marked(ctx)
+		marked, err := s.hasMarker(ctx)
 		return server{role: "master"}, marked, err
 	}
 	pipe := s.client.Pipeline()

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 )
 
 // The classes of outcomes: the values of the label `result` of tenzo_webhook_attempts_total
@@ -35,7 +35,7 @@ func Classes() []string {
 
 // Request is what to deliver.
 type Request struct {
-	Webhook config.Webhook // the URL and the secret; the caller checks whether it is active
+	Webhook webhook.Webhook // the URL and the secret; the caller checks whether it is active
 	Event   string
 	ID      string // the event's id, the same for every attempt: it becomes Webhook-Id
 	// Body is the public payload, not empty. It may be read after Send has returned, since a

@@ -12,8 +12,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"go.uber.org/goleak"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -40,7 +40,7 @@ func timeout(d time.Duration) func(*Options) { return func(o *Options) { o.Timeo
 
 func to(url, secret string) Request {
 	return Request{
-		Webhook: config.Webhook{OrgID: "acme", URL: url + "/hook/TOKEN?key=TOKEN", Secret: config.NewSecret(secret), Active: true},
+		Webhook: webhook.Webhook{OrgID: "acme", URL: url + "/hook/TOKEN?key=TOKEN", Secret: webhook.NewSecret(secret), Active: true},
 		Event:   "note.finalized",
 		ID:      "note-1",
 		Body:    []byte(`{"event":"note.finalized","noteId":"note-1","summary":"Grüße 😀"}`),

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -35,7 +35,7 @@ func BenchmarkSend(b *testing.B) {
 	})
 	b.Run("attempt", func(b *testing.B) {
 		s := newSender(b, recv.CA())
-		r := Request{Webhook: config.Webhook{URL: recv.URL(), Secret: config.NewSecret(config.GenerateSecret())}, Event: "note.finalized", ID: "note", Body: payload}
+		r := Request{Webhook: webhook.Webhook{URL: recv.URL(), Secret: webhook.NewSecret(webhook.GenerateSecret())}, Event: "note.finalized", ID: "note", Body: payload}
 		b.ReportAllocs()
 		b.SetParallelism(16)
 		b.RunParallel(func(pb *testing.PB) {
@@ -51,7 +51,7 @@ func BenchmarkSend(b *testing.B) {
 
 func BenchmarkRequest(b *testing.B) {
 	s := newSender(b, nil)
-	r := Request{Webhook: config.Webhook{URL: "https://hooks.example.com/x", Secret: config.NewSecret(config.GenerateSecret())}, Event: "note.finalized", ID: "note", Body: bytes.Repeat([]byte("x"), 2000)}
+	r := Request{Webhook: webhook.Webhook{URL: "https://hooks.example.com/x", Secret: webhook.NewSecret(webhook.GenerateSecret())}, Event: "note.finalized", ID: "note", Body: bytes.Repeat([]byte("x"), 2000)}
 	b.ReportAllocs()
 	for b.Loop() {
 		t := s.resolveTarget(r.Webhook)

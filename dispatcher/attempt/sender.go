@@ -16,8 +16,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 )
 
 // MaxTimeout bounds a whole attempt (specification.md, section 6): resolving, connecting, sending,
@@ -155,7 +155,7 @@ func (s *Sender) Close() {
 }
 
 // resolveTarget parses the URL of a webhook and checks it against the policy. It caches the result.
-func (s *Sender) resolveTarget(w config.Webhook) *target {
+func (s *Sender) resolveTarget(w webhook.Webhook) *target {
 	at := targetKey{w.URL, w.Secret.Reveal()}
 	if t, found := s.targets.Get(at); found {
 		return t

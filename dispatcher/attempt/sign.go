@@ -8,13 +8,13 @@ import (
 	"hash"
 	"strings"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 )
 
 // standardKey returns the key of Webhook-Signature: the decoded bytes of a whsec_ secret, the UTF-8
 // bytes of any other.
 func standardKey(secret string) []byte {
-	if encoded, found := strings.CutPrefix(secret, config.StandardSecretPrefix); found {
+	if encoded, found := strings.CutPrefix(secret, webhook.StandardSecretPrefix); found {
 		if key, err := base64.StdEncoding.DecodeString(encoded); err == nil && len(key) > 0 {
 			return key
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -262,7 +262,7 @@ func TestNamesAreEscaped(t *testing.T) {
 func TestManyKeys(t *testing.T) {
 	s := newSite(t, nil)
 	for i := range 1205 {
-		if _, err := s.Keys.Create(t.Context(), org, config.NewKey{Name: fmt.Sprintf("key %d", i)}); err != nil {
+		if _, err := s.Keys.Create(t.Context(), org, apikey.Params{Name: fmt.Sprintf("key %d", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,9 +14,10 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/devtools"
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -32,8 +33,8 @@ type site struct {
 	Redis    *harness.Redis
 	Raw      *redis.Client
 	Store    *store.Store
-	Keys     *config.Keys
-	Webhooks *config.Webhooks
+	Keys     *apikey.Service
+	Webhooks *webhook.Service
 	Queue    *queue.Queue
 	Handler  *devtools.Handler // options may be changed before the first request
 
@@ -61,8 +62,8 @@ func newSite(t *testing.T, test tester) *site {
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	s.Store = st
-	s.Keys = config.NewKeys(st)
-	s.Webhooks = config.NewWebhooks(st, &address.Policy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	s.Keys = apikey.NewService(st)
+	s.Webhooks = webhook.NewService(st, &address.Policy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	s.Queue = queue.New(st, queue.Options{})
 	s.Handler = &devtools.Handler{
 		API:             api.New(api.Services{Keys: s.Keys, Webhooks: s.Webhooks, Queue: s.Queue, Tester: test}),
@@ -92,15 +93,15 @@ func (s *site) intercept(between func(w http.ResponseWriter, r *http.Request, ne
 }
 
 // key creates a key and sets fields of its record, as another program may.
-func (s *site) key(name string, fields map[string]string, usage int, used time.Time) config.CreatedKey {
+func (s *site) key(name string, fields map[string]string, usage int, used time.Time) apikey.Created {
 	s.t.Helper()
-	k, err := s.Keys.Create(s.t.Context(), org, config.NewKey{Name: name})
+	k, err := s.Keys.Create(s.t.Context(), org, apikey.Params{Name: name})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	names := s.Store.Names()
 	for field, value := range fields {
-		s.must(s.Raw.HSet(s.t.Context(), names.Key(config.HashKey(k.Secret)), field, value).Err())
+		s.must(s.Raw.HSet(s.t.Context(), names.Key(apikey.Hash(k.Secret)), field, value).Err())
 	}
 	if usage > 0 {
 		s.must(s.Raw.HSet(s.t.Context(), names.Usage(k.ID), store.UsageCount, usage, store.UsageLastUsedAt, used.UTC().Format(time.RFC3339Nano)).Err())
@@ -111,7 +112,7 @@ func (s *site) key(name string, fields map[string]string, usage int, used time.T
 // webhook sets the webhook.
 func (s *site) webhook(url, secret string, active bool) {
 	s.t.Helper()
-	c := config.WebhookChange{URL: &url, Active: &active}
+	c := webhook.Change{URL: &url, Active: &active}
 	if secret != "" {
 		c.Secret = &secret
 	}

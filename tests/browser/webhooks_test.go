@@ -12,14 +12,14 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
 // stored waits until the webhook of the organization satisfies want, which returns what is wrong.
-func (s *site) stored(want func(config.Webhook, error) string) {
+func (s *site) stored(want func(webhook.Webhook, error) string) {
 	s.t.Helper()
 	harness.Eventually(s.t, uiTimeout, func() error {
 		if wrong := want(s.Webhooks.Get(s.t.Context(), org)); wrong != "" {
@@ -72,7 +72,7 @@ func TestConfigureWebhook(t *testing.T) {
 	b.state("webhook-filled")
 	b.click("button", "Save Configuration")
 	b.see("Configuration saved. Webhook delivery is active.")
-	s.stored(func(w config.Webhook, err error) string {
+	s.stored(func(w webhook.Webhook, err error) string {
 		if err != nil || !w.Active || w.URL != "https://api.yourcompany.com/webhooks/tenzo-interviews" || w.Secret.Reveal() != secret {
 			return fmt.Sprintf("%v %v %v", w.Active, w.URL, err)
 		}
@@ -91,7 +91,7 @@ func TestConfigureWebhook(t *testing.T) {
 	b.see("Inactive")
 	b.press(kb.Enter) // Enter in a form's field saves
 	b.see("Configuration saved. Webhook delivery is inactive.")
-	s.stored(func(w config.Webhook, err error) string {
+	s.stored(func(w webhook.Webhook, err error) string {
 		if err != nil || w.Active || w.Secret.Reveal() != secret {
 			return fmt.Sprintf("active %v, secret kept %v, %v", w.Active, w.Secret.Reveal() == secret, err)
 		}
@@ -103,7 +103,7 @@ func TestConfigureWebhook(t *testing.T) {
 	b.see("A secret is set.")
 	b.click("button", "Remove secret")
 	b.click("button", "Save Configuration")
-	s.stored(func(w config.Webhook, err error) string {
+	s.stored(func(w webhook.Webhook, err error) string {
 		if err != nil || w.Secret.IsSet() {
 			return fmt.Sprintf("the secret is set: %v, %v", w.Secret.IsSet(), err)
 		}
@@ -119,7 +119,7 @@ func TestConfigureWebhook(t *testing.T) {
 	b.click("button", "Delete webhook")
 	b.see("Webhook configuration deleted.")
 	b.absent("button", "Delete configuration")
-	if _, err := s.Webhooks.Get(t.Context(), org); err != config.ErrWebhookNotFound {
+	if _, err := s.Webhooks.Get(t.Context(), org); err != webhook.ErrNotFound {
 		t.Errorf("the webhook is still there: %v", err)
 	}
 }
@@ -180,7 +180,7 @@ func TestSendTestEvent(t *testing.T) {
 	answer(dispatcher.TestResult{Error: "the host does not exist", Duration: 9 * time.Millisecond}, nil)
 	b.click("button", "Send test event")
 	b.see("The host does not exist. It took 9 ms.")
-	answer(dispatcher.TestResult{}, config.ErrWebhookNotFound)
+	answer(dispatcher.TestResult{}, webhook.ErrNotFound)
 	b.click("button", "Send test event")
 	b.see("Save your webhook configuration first")
 	mu.Lock()

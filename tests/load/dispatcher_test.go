@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -57,7 +57,7 @@ func org(i int) string { return "org" + strconv.Itoa(i) }
 func (s *site) webhook(i int, path string) {
 	s.b.Helper()
 	now := time.Now().UTC().Format(time.RFC3339)
-	err := s.rdb.HSet(s.b.Context(), "tenzo:webhook:"+org(i), "url", "https://"+s.recv.addr+path+org(i), "secret", config.GenerateSecret(),
+	err := s.rdb.HSet(s.b.Context(), "tenzo:webhook:"+org(i), "url", "https://"+s.recv.addr+path+org(i), "secret", webhook.GenerateSecret(),
 		"active", "1", "created_at", now, "updated_at", now).Err()
 	if err != nil {
 		s.b.Fatal(err)

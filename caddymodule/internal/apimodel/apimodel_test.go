@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
@@ -13,7 +15,7 @@ import (
 // Programs read these names, which are those of specification.md, section 4, and null where there is nothing.
 func TestShapes(t *testing.T) {
 	at := time.Date(2027, 1, 1, 2, 0, 0, 0, time.FixedZone("", 7200))
-	key := config.Key{ID: "k", OrgID: "acme", Name: "n", Hint: "h", CreatedAt: at}
+	key := apikey.Key{ID: "k", OrgID: "acme", Name: "n", Hint: "h", CreatedAt: at}
 	record := `"id":"k","org_id":"acme","name":"n","hint":"h",`
 	created := `"created_at":"2027-01-01T00:00:00Z","expires_at":null,"revoked_at":null`
 	for _, c := range []struct {
@@ -21,18 +23,18 @@ func TestShapes(t *testing.T) {
 		want string
 	}{
 		{
-			KeyOf(config.ListedKey{Key: key, Status: config.StatusExpired, Usage: config.Usage{Count: 2, LastUsedAt: at}}),
+			KeyOf(apikey.Listed{Key: key, Status: apikey.StatusExpired, Usage: apikey.Usage{Count: 2, LastUsedAt: at}}),
 			`{` + record + `"status":"expired",` + created + `,"usage_count":2,"last_used_at":"2027-01-01T00:00:00Z"}`,
 		},
 		{
-			CreatedKeyOf(config.CreatedKey{Key: key, Secret: "tenzo_pk_x"}),
+			CreatedKeyOf(apikey.Created{Key: key, Secret: "tenzo_pk_x"}),
 			`{` + record + `"status":"active",` + created + `,"usage_count":0,"last_used_at":null,"key":"tenzo_pk_x"}`,
 		},
-		{RevokedKeyOf(key, config.NoReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"none"}`},
-		{RevokedKeyOf(key, config.OnReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"confirmed"}`},
-		{RevokedKeyOf(key, config.NotOnReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"unconfirmed"}`},
+		{RevokedKeyOf(key, apikey.NoReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"none"}`},
+		{RevokedKeyOf(key, apikey.OnReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"confirmed"}`},
+		{RevokedKeyOf(key, apikey.NotOnReplica), `{` + record + `"status":"revoked",` + created + `,"replica":"unconfirmed"}`},
 		{
-			WebhookOf(config.Webhook{OrgID: "acme", URL: "https://h", Secret: config.NewSecret("s"), Active: true, UpdatedAt: at}),
+			WebhookOf(webhook.Webhook{OrgID: "acme", URL: "https://h", Secret: webhook.NewSecret("s"), Active: true, UpdatedAt: at}),
 			`{"org_id":"acme","url":"https://h","has_secret":true,"active":true,"created_at":null,"updated_at":"2027-01-01T00:00:00Z"}`,
 		},
 		{
@@ -50,7 +52,7 @@ func TestShapes(t *testing.T) {
 			`{"replayed":1,"refused":[{"id":"e","reason":"not_found"},{"id":"f","org_id":"acme","reason":"r"}],"remaining":0,"next_cursor":"c"}`,
 		},
 		{ReplayedOf(queue.ReplayResult{}), `{"replayed":0,"refused":[],"remaining":0,"next_cursor":null}`},
-		{ListOf(config.Page[config.ListedKey]{}, KeyOf), `{"items":[],"next_cursor":null}`},
+		{ListOf(config.Page[apikey.Listed]{}, KeyOf), `{"items":[],"next_cursor":null}`},
 	} {
 		got, err := json.Marshal(c.view)
 		if err != nil || string(got) != c.want {

@@ -5,7 +5,7 @@ package apimodel
 import (
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
 // keyRecord is what every view of a key begins with.
@@ -20,7 +20,7 @@ type keyRecord struct {
 	RevokedAt *time.Time `json:"revoked_at"`
 }
 
-func recordOf(k config.Key, status string) keyRecord {
+func recordOf(k apikey.Key, status string) keyRecord {
 	return keyRecord{
 		ID: k.ID, OrgID: k.OrgID, Name: k.Name, Hint: k.Hint, Status: status,
 		CreatedAt: timeOrNull(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt), RevokedAt: timeOrNull(k.RevokedAt),
@@ -35,7 +35,7 @@ type Key struct {
 }
 
 // KeyOf shows a key of a list.
-func KeyOf(k config.ListedKey) Key {
+func KeyOf(k apikey.Listed) Key {
 	return Key{keyRecord: recordOf(k.Key, k.Status), UsageCount: k.Count, LastUsedAt: timeOrNull(k.LastUsedAt)}
 }
 
@@ -46,8 +46,8 @@ type CreatedKey struct {
 }
 
 // CreatedKeyOf shows a key just made.
-func CreatedKeyOf(k config.CreatedKey) CreatedKey {
-	return CreatedKey{Key: KeyOf(config.ListedKey{Key: k.Key, Status: config.StatusActive}), Text: k.Secret}
+func CreatedKeyOf(k apikey.Created) CreatedKey {
+	return CreatedKey{Key: KeyOf(apikey.Listed{Key: k.Key, Status: apikey.StatusActive}), Text: k.Secret}
 }
 
 // RevokedKey is a key just revoked, and what is known of replicas: none, confirmed or unconfirmed.
@@ -57,6 +57,6 @@ type RevokedKey struct {
 }
 
 // RevokedKeyOf shows a key just revoked.
-func RevokedKeyOf(k config.Key, r config.Replicated) RevokedKey {
-	return RevokedKey{keyRecord: recordOf(k, config.StatusRevoked), Replica: r.String()}
+func RevokedKeyOf(k apikey.Key, r apikey.Replicated) RevokedKey {
+	return RevokedKey{keyRecord: recordOf(k, apikey.StatusRevoked), Replica: r.String()}
 }

@@ -3,7 +3,7 @@ package apimodel
 import (
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
@@ -18,7 +18,7 @@ type Webhook struct {
 }
 
 // WebhookOf shows a webhook.
-func WebhookOf(h config.Webhook) Webhook {
+func WebhookOf(h webhook.Webhook) Webhook {
 	return Webhook{
 		OrgID: h.OrgID, URL: h.URL, HasSecret: h.Secret.IsSet(), Active: h.Active,
 		CreatedAt: timeOrNull(h.CreatedAt), UpdatedAt: timeOrNull(h.UpdatedAt),

@@ -65,14 +65,14 @@ func readSecret(stdin io.Reader, flag, value string) (string, error) {
 type spanFlag time.Duration
 
 func (f *spanFlag) Set(s string) error {
-	d, err := config.ParseSpan(s)
+	d, err := config.ParseDuration(s)
 	*f = spanFlag(d)
 	return err
 }
 func (f *spanFlag) String() string { return formatSpan(time.Duration(*f)) }
 func (*spanFlag) Type() string     { return "duration" }
 
-// formatSpan writes a span as config.ParseSpan reads it, whole days as days.
+// formatSpan writes a span as config.ParseDuration reads it, whole days as days.
 func formatSpan(d time.Duration) string {
 	if day := 24 * time.Hour; d > 0 && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
@@ -86,7 +86,7 @@ type spansFlag []time.Duration
 func (f *spansFlag) Set(s string) error {
 	var spans []time.Duration
 	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ' ' }) {
-		d, err := config.ParseSpan(word)
+		d, err := config.ParseDuration(word)
 		if err != nil {
 			return err
 		}

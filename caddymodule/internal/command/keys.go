@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
@@ -45,13 +46,13 @@ func keysCreate(f *storeFlags) *cobra.Command {
 			var expiresAt time.Time
 			if cmd.Flags().Changed("expires") {
 				var err error
-				if expiresAt, err = config.ParseExpiry(expires, time.Now()); err != nil {
+				if expiresAt, err = apikey.ParseExpiry(expires, time.Now()); err != nil {
 					return fmt.Errorf("--expires: %w", err)
 				}
 			}
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
-				created, err := call(ctx, func(ctx context.Context) (config.CreatedKey, error) {
-					return config.NewKeys(st).Create(ctx, org, config.NewKey{Name: name, ExpiresAt: expiresAt})
+				created, err := call(ctx, func(ctx context.Context) (apikey.Created, error) {
+					return apikey.NewService(st).Create(ctx, org, apikey.Params{Name: name, ExpiresAt: expiresAt})
 				})
 				if err != nil {
 					return err
@@ -75,7 +76,7 @@ func keysCreate(f *storeFlags) *cobra.Command {
 	return cmd
 }
 
-func showCreated(w io.Writer, k config.CreatedKey) error {
+func showCreated(w io.Writer, k apikey.Created) error {
 	fmt.Fprintf(w, "%s\n\n    %s\n\n", paint(w, bold, "The API key, which is shown this once and stored nowhere:"), k.Secret)
 	fields(w,
 		[2]string{"id", k.ID},
@@ -101,8 +102,8 @@ func keysList(f *storeFlags) *cobra.Command {
 				return err
 			}
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
-				keys := config.NewKeys(st)
-				list, _, err := collect(ctx, 0, func(ctx context.Context, limit int, cursor string) (config.Page[config.ListedKey], error) {
+				keys := apikey.NewService(st)
+				list, _, err := collect(ctx, 0, func(ctx context.Context, limit int, cursor string) (config.Page[apikey.Listed], error) {
 					return keys.List(ctx, org, limit, cursor)
 				})
 				if err != nil {
@@ -119,12 +120,12 @@ func keysList(f *storeFlags) *cobra.Command {
 	return cmd
 }
 
-func showKeys(w io.Writer, org string, list []config.ListedKey, now time.Time) error {
+func showKeys(w io.Writer, org string, list []apikey.Listed, now time.Time) error {
 	if len(list) == 0 {
 		_, err := fmt.Fprintf(w, "%s has no API keys. To make one: tenzo-gateway keys create --org %[1]s --name NAME\n", org)
 		return err
 	}
-	styles := map[string]style{config.StatusActive: green, config.StatusExpired: yellow, config.StatusRevoked: red}
+	styles := map[string]style{apikey.StatusActive: green, apikey.StatusExpired: yellow, apikey.StatusRevoked: red}
 	t := table{headings: []string{"STATUS", "NAME", "KEY", "ID", "CREATED", "EXPIRES", "USED", "LAST USED"}, right: map[int]bool{6: true}}
 	for _, k := range list {
 		t.add(cell{k.Status, styles[k.Status]}, cell{k.Name, bold}, cell{text: k.Hint}, cell{text: k.ID},
@@ -145,7 +146,7 @@ one that cannot reach Redis goes on letting the key in for 60 seconds at most. R
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
 				ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 				defer cancel()
-				key, replicated, err := config.NewKeys(st).Revoke(ctx, "", args[0])
+				key, replicated, err := apikey.NewService(st).Revoke(ctx, "", args[0])
 				if err != nil {
 					return err
 				}
@@ -160,10 +161,10 @@ one that cannot reach Redis goes on letting the key in for 60 seconds at most. R
 }
 
 // replicaText says to people what is known of replicas after a revocation.
-var replicaText = map[config.Replicated]string{
-	config.NoReplica:    "It holds everywhere within 60 seconds, ordinarily at once.",
-	config.OnReplica:    "A replica has it, too; it holds everywhere within 60 seconds, ordinarily at once.",
-	config.NotOnReplica: "No replica confirmed it within a second: if the primary fails now, it may be undone. Run the command again later to be sure.",
+var replicaText = map[apikey.Replicated]string{
+	apikey.NoReplica:    "It holds everywhere within 60 seconds, ordinarily at once.",
+	apikey.OnReplica:    "A replica has it, too; it holds everywhere within 60 seconds, ordinarily at once.",
+	apikey.NotOnReplica: "No replica confirmed it within a second: if the primary fails now, it may be undone. Run the command again later to be sure.",
 }
 
 // exactly requires n arguments and says what they are.

@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 )
 
 func webhookCommand(version string) Command {
@@ -63,7 +63,7 @@ type webhookView struct {
 }
 
 // report prints a webhook; generated is its secret where this command has just made it.
-func (f *storeFlags) report(cmd *cobra.Command, h config.Webhook, generated string) error {
+func (f *storeFlags) report(cmd *cobra.Command, h webhook.Webhook, generated string) error {
 	if f.json {
 		return printJSON(cmd, webhookView{Webhook: apimodel.WebhookOf(h), Secret: generated})
 	}
@@ -112,11 +112,11 @@ told otherwise). Without one of the flags on the secret, a webhook that is there
 			if err != nil {
 				return err
 			}
-			change := config.WebhookChange{URL: &url, Active: &active}
+			change := webhook.Change{URL: &url, Active: &active}
 			generated := ""
 			switch {
 			case generate:
-				generated = config.GenerateSecret()
+				generated = webhook.GenerateSecret()
 				change.Secret = &generated
 			case noSecret:
 				change.Secret = new(string)
@@ -128,8 +128,8 @@ told otherwise). Without one of the flags on the secret, a webhook that is there
 				change.Secret = &s
 			}
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
-				h, err := call(ctx, func(ctx context.Context) (config.Webhook, error) {
-					return config.NewWebhooks(st, policy).Set(ctx, org, change, false)
+				h, err := call(ctx, func(ctx context.Context) (webhook.Webhook, error) {
+					return webhook.NewService(st, policy).Set(ctx, org, change, false)
 				})
 				if err != nil {
 					return err
@@ -162,7 +162,7 @@ func webhookShow(f *storeFlags) *cobra.Command {
 		Short: "Shows an organization's webhook; exits 1 where there is none",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.onWebhook(cmd, org, func(ctx context.Context, w *config.Webhooks) error {
+			return f.onWebhook(cmd, org, func(ctx context.Context, w *webhook.Service) error {
 				h, err := w.Get(ctx, org)
 				if err != nil {
 					return err
@@ -182,8 +182,8 @@ func webhookSwitch(f *storeFlags, active bool) *cobra.Command {
 		Short: "Switches an organization's webhook on",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.onWebhook(cmd, org, func(ctx context.Context, w *config.Webhooks) error {
-				h, err := w.Set(ctx, org, config.WebhookChange{Active: &active}, true)
+			return f.onWebhook(cmd, org, func(ctx context.Context, w *webhook.Service) error {
+				h, err := w.Set(ctx, org, webhook.Change{Active: &active}, true)
 				if err != nil {
 					return err
 				}
@@ -205,7 +205,7 @@ func webhookDelete(f *storeFlags) *cobra.Command {
 		Short: "Deletes an organization's webhook and its secret",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.onWebhook(cmd, org, func(ctx context.Context, w *config.Webhooks) error {
+			return f.onWebhook(cmd, org, func(ctx context.Context, w *webhook.Service) error {
 				if err := w.Delete(ctx, org); err != nil {
 					return err
 				}
@@ -225,15 +225,15 @@ func webhookDelete(f *storeFlags) *cobra.Command {
 }
 
 // onWebhook runs f with the service of webhooks that changes no URL.
-func (f *storeFlags) onWebhook(cmd *cobra.Command, org string, run func(context.Context, *config.Webhooks) error) error {
+func (f *storeFlags) onWebhook(cmd *cobra.Command, org string, run func(context.Context, *webhook.Service) error) error {
 	if err := checkOrg(org); err != nil {
 		return err
 	}
 	return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
 		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 		defer cancel()
-		err := run(ctx, config.NewWebhooks(st, &address.Policy{}))
-		if errors.Is(err, config.ErrWebhookNotFound) {
+		err := run(ctx, webhook.NewService(st, &address.Policy{}))
+		if errors.Is(err, webhook.ErrNotFound) {
 			return fmt.Errorf("%s has no webhook: tenzo-gateway webhook set --org %[1]s --url URL", org)
 		}
 		return err

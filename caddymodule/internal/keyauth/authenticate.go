@@ -7,7 +7,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 )
 
@@ -22,7 +22,7 @@ func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP strin
 		return a.refuse(refusal)
 	}
 	s := a.settings.Load()
-	if s.requireChecksum && !config.ChecksumOK(cred.key) {
+	if s.requireChecksum && !apikey.ChecksumOK(cred.key) {
 		return a.refuse(malformedChecksum)
 	}
 	d := cred.digest()
@@ -34,7 +34,7 @@ func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP strin
 	if v.Refusal == nil {
 		a.metrics.results[resultAllowed].Add(1)
 	} else {
-		if v.Refusal == refuseUnknown && !config.ChecksumOK(cred.key) {
+		if v.Refusal == refuseUnknown && !apikey.ChecksumOK(cred.key) {
 			v.Refusal = refuseMistyped
 		}
 		a.metrics.refused(v.Refusal)

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
 func TestChecksum(t *testing.T) {
-	good, strange := config.GenerateKey(nil), testKey("elsewhere")
+	good, strange := apikey.Generate(nil), testKey("elsewhere")
 	detail := func(f *fixture, key string) string {
 		return f.Authenticate(t.Context(), []string{key}, "").Refusal.Detail
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth/usage/usagetest"
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 )
 
@@ -18,7 +18,7 @@ func warm(tb testing.TB, n int) (*Auth, [][]string) {
 	a := f.over(Options{}, cache.NewClock(nil))
 	values := make([][]string, n)
 	for i := range values {
-		key := config.GenerateKey(nil)
+		key := apikey.Generate(nil)
 		f.redis.set(key, goodFields(fmt.Sprint("k", i)))
 		values[i] = []string{"Bearer " + key}
 		if v := a.Authenticate(tb.Context(), values[i], "192.0.2.1"); v.Key == nil {
@@ -30,7 +30,7 @@ func warm(tb testing.TB, n int) (*Auth, [][]string) {
 
 // BenchmarkSHA256 is the yardstick: only the hash of the key.
 func BenchmarkSHA256(b *testing.B) {
-	key := []byte(config.GenerateKey(nil))
+	key := []byte(apikey.Generate(nil))
 	for b.Loop() {
 		sha256.Sum256(key)
 	}
@@ -85,7 +85,7 @@ func BenchmarkCachedSameKey(b *testing.B) { benchmarkParallel(b, 1) }
 // BenchmarkNegative is a verdict on a key that is remembered as unknown.
 func BenchmarkNegative(b *testing.B) {
 	a := newFixture(Options{})
-	values := []string{config.GenerateKey(nil)}
+	values := []string{apikey.Generate(nil)}
 	for b.Loop() {
 		if v := a.Authenticate(b.Context(), values, "192.0.2.1"); v.Key != nil {
 			b.Fatal("let in")

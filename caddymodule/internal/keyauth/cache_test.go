@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
 // revoked is goodFields of a revoked key.
@@ -105,7 +105,7 @@ func TestPush(t *testing.T) {
 	f.changed(key)
 	want(t, "and forgotten by a push", f.ask(key), "allowed k1")
 
-	for _, nonsense := range []string{"", "xyz", config.HashKey(key)[1:], config.HashKey(key) + "00"} {
+	for _, nonsense := range []string{"", "xyz", apikey.Hash(key)[1:], apikey.Hash(key) + "00"} {
 		f.KeyChanged(nonsense, time.Now())
 	}
 	want(t, "after pushes that name no key", f.valid.Load().len(), 1)

@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
 // This file turns the Authorization header into a credential or a refusal. It is pure, and its
@@ -39,7 +39,7 @@ func parseAuthorization(values []string) (credential, *Refusal) {
 	if len(token) > len(bearer) && token[len(bearer)] == ' ' && strings.EqualFold(token[:len(bearer)], bearer) {
 		token = strings.TrimLeft(token[len(bearer):], " ")
 	}
-	if config.ValidKey(token) {
+	if apikey.Valid(token) {
 		return credential{token}, nil
 	}
 	return credential{}, diagnose(values[0])
@@ -61,7 +61,7 @@ func diagnose(value string) *Refusal {
 	scheme, token, _ := strings.Cut(value, " ")
 	token = strings.TrimLeft(token, " ")
 	switch {
-	case hasFold(scheme, config.KeyPrefix): // a bare key with a space or another character in it
+	case hasFold(scheme, apikey.Prefix): // a bare key with a space or another character in it
 		return diagnoseKey(value)
 	case strings.EqualFold(scheme, bearer) && token == "":
 		return malformedEmpty
@@ -76,7 +76,7 @@ func diagnose(value string) *Refusal {
 
 // diagnoseKey returns the refusal of a malformed key.
 func diagnoseKey(token string) *Refusal {
-	const prefix = config.KeyPrefix
+	const prefix = apikey.Prefix
 	if !strings.HasPrefix(token, prefix) {
 		switch {
 		case hasFold(token, bearer+" "):
@@ -91,15 +91,15 @@ func diagnoseKey(token string) *Refusal {
 			return malformedPrefix
 		}
 	}
-	for i := len(prefix); i < min(len(token), config.MaxKeyLength); i++ {
+	for i := len(prefix); i < min(len(token), apikey.MaxLength); i++ {
 		switch {
 		case token[i] == ',':
 			return malformedList
-		case !config.ValidKeyByte(token[i]):
+		case !apikey.ValidByte(token[i]):
 			return malformedCharacter
 		}
 	}
-	if len(token) > config.MaxKeyLength {
+	if len(token) > apikey.MaxLength {
 		return malformedLong
 	}
 	return malformedShort

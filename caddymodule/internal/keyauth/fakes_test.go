@@ -17,7 +17,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth/usage"
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth/usage/usagetest"
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 var names = store.NewNames(store.DefaultPrefix)
 
 // nameOf returns the name of a key's hash.
-func nameOf(key string) string { return names.Key(config.HashKey(key)) }
+func nameOf(key string) string { return names.Key(apikey.Hash(key)) }
 
 // goodFields returns a record as the backend writes it.
 func goodFields(id string) map[string]string {
@@ -208,7 +208,7 @@ func outcome(v Verdict) string {
 }
 
 func (f *fixture) changed(key string) {
-	f.KeyChanged(config.HashKey(key), time.Unix(0, f.hands.wall.Load()))
+	f.KeyChanged(apikey.Hash(key), time.Unix(0, f.hands.wall.Load()))
 }
 
 // want fails if got is something else.
@@ -221,7 +221,7 @@ func want[T comparable](t *testing.T, what string, got, want T) {
 
 // testKey returns a well-formed key for a name.
 func testKey(name string) string {
-	return config.KeyPrefix + hex.EncodeToString([]byte(name)) + strings.Repeat("x", 16)
+	return apikey.Prefix + hex.EncodeToString([]byte(name)) + strings.Repeat("x", 16)
 }
 
 // heldIDs returns the ids of the keys that are held.
@@ -238,4 +238,4 @@ func (f *fixture) heldIDs() []string {
 }
 
 // hashOf returns the sha256 hex of the test key for a name.
-func hashOf(name string) string { return config.HashKey(testKey(name)) }
+func hashOf(name string) string { return apikey.Hash(testKey(name)) }

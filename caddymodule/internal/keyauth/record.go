@@ -13,6 +13,7 @@ import (
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth/usage"
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
@@ -22,7 +23,7 @@ type digest [sha256.Size]byte
 
 // digest hashes the key. The copy keeps it on the stack.
 func (c credential) digest() digest {
-	var text [config.MaxKeyLength]byte
+	var text [apikey.MaxLength]byte
 	return sha256.Sum256(text[:copy(text[:], c.key)])
 }
 
@@ -56,7 +57,7 @@ func (a *Auth) parseRecord(d digest, h store.Hash, stamp cache.Stamp) (lookupRes
 	case h.Fields[store.KeyRevokedAt] != "":
 		return lookupResult{refusal: refuseRevoked}, nil
 	}
-	key, err := config.KeyFromHash(h.Fields)
+	key, err := apikey.FromHash(h.Fields)
 	if err != nil {
 		a.logBadRecord(h.Fields, err)
 		return lookupResult{refusal: refuseBadRecord}, nil
@@ -94,10 +95,10 @@ func (a *Auth) logBadRecord(fields map[string]string, err error) {
 		return
 	}
 	id, hint := fields[store.KeyID], fields[store.KeyHint]
-	if !config.ValidID(id) || config.ValidKey(id) {
+	if !config.ValidID(id) || apikey.Valid(id) {
 		id = ""
 	}
-	if len(hint) > len(config.KeyPrefix)+8 {
+	if len(hint) > len(apikey.Prefix)+8 {
 		hint = ""
 	}
 	a.logger.Error("invalid record of an API key; requests with the key get 503 invalid_key_record",

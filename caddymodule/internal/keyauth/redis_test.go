@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/changes"
 	"github.com/tenzo-ai/tenzo-gateway/config/embedded"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
@@ -28,7 +28,7 @@ type process struct {
 	announced *sync.Map // the sha256 hex of each key whose change was announced
 
 	store *store.Store
-	keys  *config.Keys
+	keys  *apikey.Service
 	log   *syncBuffer
 	halt  func() // stops it gracefully, without closing the store
 	end   func() // halts it and closes the store
@@ -77,7 +77,7 @@ func startOn(t *testing.T, url string, o Options) *process {
 		a.Stop(stop)
 	})
 	p := &process{
-		Auth: a, announced: announced, store: st, keys: config.NewKeys(st), log: log, halt: halt,
+		Auth: a, announced: announced, store: st, keys: apikey.NewService(st), log: log, halt: halt,
 		end: sync.OnceFunc(func() {
 			halt()
 			_ = st.Close()
@@ -95,14 +95,14 @@ func startOn(t *testing.T, url string, o Options) *process {
 
 // create makes a key and waits until its announcement has arrived, after which the key would be
 // read again.
-func (p *process) create(t *testing.T) config.CreatedKey {
+func (p *process) create(t *testing.T) apikey.Created {
 	t.Helper()
-	key, err := p.keys.Create(t.Context(), "org-1", config.NewKey{Name: "a key"})
+	key, err := p.keys.Create(t.Context(), "org-1", apikey.Params{Name: "a key"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	harness.Eventually(t, 10*time.Second, func() error {
-		if _, seen := p.announced.Load(config.HashKey(key.Secret)); !seen {
+		if _, seen := p.announced.Load(apikey.Hash(key.Secret)); !seen {
 			return errors.New("the key was not announced")
 		}
 		return nil
@@ -269,7 +269,7 @@ func TestRedisCluster(t *testing.T) {
 	cluster.Mark(t)
 	c := cluster.Client(t)
 	p := startOn(t, cluster.URL(), Options{})
-	var keys []config.CreatedKey
+	var keys []apikey.Created
 	for range 10 {
 		key := p.create(t)
 		keys = append(keys, key)
@@ -280,7 +280,7 @@ func TestRedisCluster(t *testing.T) {
 	}
 	p.revoke(t, keys[0].ID)
 	p.soon(t, 5*time.Second, keys[0].Secret, codeRevoked)
-	want(t, "unknown", p.ask(config.GenerateKey(nil)), codeUnknown)
+	want(t, "unknown", p.ask(apikey.Generate(nil)), codeUnknown)
 	p.useAll(t, keys[1], 1)
 	p.end()
 	got, _, private := usageOf(t, c, keys[1].ID)
@@ -317,7 +317,7 @@ func tryAll(t *testing.T, c redis.Cmdable, p *process) {
 	key := p.create(t)
 	p.useAll(t, key, 3)
 	awaitCount(t, c, key.ID, "3")
-	want(t, "unknown", p.ask(config.GenerateKey(nil)), codeUnknown)
+	want(t, "unknown", p.ask(apikey.Generate(nil)), codeUnknown)
 	p.useAll(t, key, 1)
 	p.revoke(t, key.ID)
 	allowed := 4

@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -32,7 +32,7 @@ func usageOf(t *testing.T, c redis.Cmdable, id string) (count, last string, priv
 	return all["count"], all["last_used_at"], private
 }
 
-func (p *process) useAll(t *testing.T, key config.CreatedKey, n int) {
+func (p *process) useAll(t *testing.T, key apikey.Created, n int) {
 	t.Helper()
 	for range n {
 		want(t, "verdict", p.ask(key.Secret), "allowed "+key.ID)

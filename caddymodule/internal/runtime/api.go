@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
-	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/address"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
@@ -28,8 +29,8 @@ func (r *Runtime) NewAPI(o dispatcher.Options) (a *api.API, closeLater func(), e
 	}
 	policy := &address.Policy{AllowHTTP: o.AllowHTTP, AllowNetworks: o.AllowNetworks}
 	a = api.New(api.Services{
-		Keys:     config.NewKeys(r.store),
-		Webhooks: config.NewWebhooks(r.store, policy),
+		Keys:     apikey.NewService(r.store),
+		Webhooks: webhook.NewService(r.store, policy),
 		Queue: queue.New(r.store, queue.Options{
 			MaxPayload: o.MaxPayload, DeadRetention: o.DeadRetention, DeadLimit: o.DeadLimit,
 		}),

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/embedded"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
@@ -50,7 +50,7 @@ func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	if running {
 		return nil
 	}
-	key, err := embedded.Demo(ctx, config.NewKeys(st))
+	key, err := embedded.Demo(ctx, apikey.NewService(st))
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func CloseEmbedded(context.Context) {
 
 // printWelcome prints how to send a first request. It prints to standard error and not to a log,
 // because it shows a key.
-func printWelcome(key config.CreatedKey) {
+func printWelcome(key apikey.Created) {
 	port := os.Getenv("TENZO_GATEWAY_PORT")
 	if port == "" {
 		port = "8080"

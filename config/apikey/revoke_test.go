@@ -1,7 +1,7 @@
-package config_test
+package apikey_test
 
-// This file looks at how a revocation asks for a replica: on the wire, since what a Redis newer than 7.0 makes of the wrong order cannot be
-// seen on a 7.0.
+// This file tests how a revocation waits for a replica. It watches the commands, because what a Redis newer
+// than 7.0 makes of a wrong order cannot be seen on a 7.0.
 
 import (
 	"bufio"
@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
+	"github.com/tenzo-ai/tenzo-gateway/config/internal/storetest"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
@@ -67,7 +68,7 @@ func online(t *testing.T, r *harness.Redis) {
 	t.Helper()
 	client := r.Client(t)
 	harness.Eventually(t, 30*time.Second, func() error {
-		if info := client.Info(ctx(t), "replication").Val(); !strings.Contains(info, "state=online") {
+		if info := client.Info(storetest.Context(t), "replication").Val(); !strings.Contains(info, "state=online") {
 			return errors.New(info)
 		}
 		return nil
@@ -82,9 +83,9 @@ func TestTheConnectionThatWaitsForAReplicaHasWrittenTheRevocation(t *testing.T) 
 		harness.StartRedis(t).ReplicaOf(primary)
 		online(t, primary)
 		// With pool_fifo no connection is used twice running, where there are two.
-		st := open(t, primary.URL()+"?pool_fifo=true&min_idle_conns=3")
-		keys := config.NewKeys(st)
-		made, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "x"})
+		st := storetest.Open(t, primary.URL()+"?pool_fifo=true&min_idle_conns=3")
+		keys := apikey.NewService(st)
+		made, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "x"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,20 +96,20 @@ func TestTheConnectionThatWaitsForAReplicaHasWrittenTheRevocation(t *testing.T) 
 		c.Mark(t)
 		primary, replica := c.Nodes[0], harness.StartRedis(t, "--cluster-enabled", "yes")
 		client := replica.Client(t)
-		id := primary.Client(t).Do(ctx(t), "cluster", "myid").Val()
-		if err := client.Do(ctx(t), "cluster", "meet", "127.0.0.1", primary.Port()).Err(); err != nil {
+		id := primary.Client(t).Do(storetest.Context(t), "cluster", "myid").Val()
+		if err := client.Do(storetest.Context(t), "cluster", "meet", "127.0.0.1", primary.Port()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		harness.Eventually(t, 20*time.Second, func() error { return client.Do(ctx(t), "cluster", "replicate", id).Err() })
+		harness.Eventually(t, 20*time.Second, func() error { return client.Do(storetest.Context(t), "cluster", "replicate", id).Err() })
 		online(t, primary)
-		st := open(t, c.URL())
-		keys := config.NewKeys(st)
+		st := storetest.Open(t, c.URL())
+		keys := apikey.NewService(st)
 		for range 200 {
-			made, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "x"})
+			made, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "x"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if slot := client.ClusterKeySlot(ctx(t), st.Names().Key(config.HashKey(made.Secret))).Val(); slot < 16384/3 {
+			if slot := client.ClusterKeySlot(storetest.Context(t), st.Names().Key(apikey.Hash(made.Secret))).Val(); slot < 16384/3 {
 				writesThenWaits(t, primary, st, made)
 				return
 			}
@@ -118,12 +119,12 @@ func TestTheConnectionThatWaitsForAReplicaHasWrittenTheRevocation(t *testing.T) 
 }
 
 // writesThenWaits revokes a key twice, since who repeats it gets an answer as good as the first.
-func writesThenWaits(t *testing.T, primary *harness.Redis, st *store.Store, key config.CreatedKey) {
+func writesThenWaits(t *testing.T, primary *harness.Redis, st *store.Store, key apikey.Created) {
 	t.Helper()
 	until := monitor(t, primary)
-	written := "hset " + st.Names().Key(config.HashKey(key.Secret)) + " " + store.KeyRevokedAt
+	written := "hset " + st.Names().Key(apikey.Hash(key.Secret)) + " " + store.KeyRevokedAt
 	for _, which := range []string{"first", "repeated"} {
-		if _, replica, err := config.NewKeys(st).Revoke(ctx(t), "acme", key.ID); err != nil || replica != config.OnReplica {
+		if _, replica, err := apikey.NewService(st).Revoke(storetest.Context(t), "acme", key.ID); err != nil || replica != apikey.OnReplica {
 			t.Errorf("%s revocation: %v, %v", which, replica, err)
 		}
 		seen := until("wait")
@@ -140,5 +141,51 @@ func writesThenWaits(t *testing.T, primary *harness.Redis, st *store.Store, key 
 		if !wrote {
 			t.Errorf("%s revocation: the connection that waits (%s) did not write %q:\n%s", which, waiting, written, fmt.Sprintln(seen))
 		}
+	}
+}
+
+func TestRevokeWaitsForAReplica(t *testing.T) {
+	primary := harness.StartRedis(t)
+	primary.Mark()
+	keys := apikey.NewService(storetest.Open(t, primary.URL()))
+	revoke := func(want apikey.Replicated) time.Duration {
+		t.Helper()
+		made, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		_, got, err := keys.Revoke(storetest.Context(t), "acme", made.ID)
+		if err != nil || got != want {
+			t.Errorf("%v, %v, want %v", got, err, want)
+		}
+		return time.Since(start)
+	}
+	// Each takes less than the second that it would wait at most; on a busy machine, one of five does.
+	quickly := func(want apikey.Replicated, atMost time.Duration) {
+		t.Helper()
+		var took time.Duration
+		for range 5 {
+			if took = revoke(want); took <= atMost {
+				return
+			}
+		}
+		t.Errorf("it waits though it need not: %v", took)
+	}
+	quickly(apikey.NoReplica, 500*time.Millisecond)
+	replica := harness.StartRedis(t)
+	replica.ReplicaOf(primary)
+	client := primary.Client(t)
+	harness.Eventually(t, 20*time.Second, func() error {
+		if info := client.Info(storetest.Context(t), "replication").Val(); !strings.Contains(info, "state=online") {
+			return errors.New(info)
+		}
+		return nil
+	})
+	quickly(apikey.OnReplica, 900*time.Millisecond)
+	replica.Pause()
+	defer replica.Resume()
+	if took := revoke(apikey.NotOnReplica); took < 900*time.Millisecond || took > 2500*time.Millisecond {
+		t.Errorf("it waited %v, not a second", took)
 	}
 }

@@ -1,6 +1,6 @@
 package config_test
 
-// This file tests what works in a Redis that is full.
+// This file tests what must work on a full Redis.
 
 import (
 	"fmt"
@@ -9,49 +9,51 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
+	"github.com/tenzo-ai/tenzo-gateway/config/internal/storetest"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
 func TestFullRedis(t *testing.T) {
 	r := harness.StartRedis(t, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
 	r.Mark()
-	st := open(t, r.URL())
-	keys, hooks := config.NewKeys(st), config.NewWebhooks(st, nil)
-	made, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "x"})
+	st := storetest.Open(t, r.URL())
+	keys, hooks := apikey.NewService(st), webhook.NewService(st, nil)
+	made, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	url := "https://example.com/"
 	for _, org := range []string{"acme", "other"} {
-		if _, err := hooks.Set(ctx(t), org, config.WebhookChange{URL: &url}, false); err != nil {
+		if _, err := hooks.Set(storetest.Context(t), org, webhook.Change{URL: &url}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	fill(t, r.Client(t))
-	if err := r.Client(t).ScriptFlush(ctx(t)).Err(); err != nil { // as after a restart: scripts are sent whole
+	if err := r.Client(t).ScriptFlush(storetest.Context(t)).Err(); err != nil { // as after a restart: scripts are sent whole
 		t.Fatal(err)
 	}
-	if _, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "y"}); !store.IsOOM(err) {
+	if _, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "y"}); !store.IsOOM(err) {
 		t.Errorf("create: %v", err)
 	}
-	announced := func() int64 { return r.Client(t).XLen(ctx(t), "tenzo:changes").Val() }
+	announced := func() int64 { return r.Client(t).XLen(storetest.Context(t), "tenzo:changes").Val() }
 	before := announced()
-	if key, _, err := keys.Revoke(ctx(t), "acme", made.ID); err != nil || key.RevokedAt.IsZero() {
+	if key, _, err := keys.Revoke(storetest.Context(t), "acme", made.ID); err != nil || key.RevokedAt.IsZero() {
 		t.Errorf("revoke: %+v, %v", key, err)
 	}
 	off := false
-	if w, err := hooks.Set(ctx(t), "acme", config.WebhookChange{Active: &off}, true); err != nil || w.Active {
+	if w, err := hooks.Set(storetest.Context(t), "acme", webhook.Change{Active: &off}, true); err != nil || w.Active {
 		t.Errorf("disable: %+v, %v", w, err)
 	}
-	if err := hooks.Delete(ctx(t), "other"); err != nil {
+	if err := hooks.Delete(storetest.Context(t), "other"); err != nil {
 		t.Errorf("delete: %v", err)
 	}
 	if n := announced() - before; n != 3 {
 		t.Errorf("%d of 3 announced", n)
 	}
-	if _, err := keys.List(ctx(t), "acme", 0, ""); err != nil {
+	if _, err := keys.List(storetest.Context(t), "acme", 0, ""); err != nil {
 		t.Errorf("list: %v", err)
 	}
 }
@@ -62,7 +64,7 @@ func fill(t *testing.T, c *redis.Client) {
 	for size := 1 << 16; size > 0; size /= 8 {
 		text := strings.Repeat("x", size)
 		for i := 0; ; i++ {
-			if err := c.Set(ctx(t), fmt.Sprint("fill:", size, ":", i), text, 0).Err(); store.IsOOM(err) {
+			if err := c.Set(storetest.Context(t), fmt.Sprint("fill:", size, ":", i), text, 0).Err(); store.IsOOM(err) {
 				break
 			} else if err != nil || i > 100000 {
 				t.Fatalf("redis never got full: %v", err)
@@ -75,11 +77,11 @@ func fill(t *testing.T, c *redis.Client) {
 func TestRevokeInAFullCluster(t *testing.T) {
 	c := harness.StartCluster(t, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
 	c.Mark(t)
-	st := open(t, c.URL())
-	keys := config.NewKeys(st)
-	var made []config.CreatedKey
+	st := storetest.Open(t, c.URL())
+	keys := apikey.NewService(st)
+	var made []apikey.Created
 	for range 6 {
-		k, err := keys.Create(ctx(t), "acme", config.NewKey{Name: "x"})
+		k, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "x"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +93,7 @@ func TestRevokeInAFullCluster(t *testing.T) {
 		for round, full := 0, false; !full; round++ {
 			full = true
 			for i := range 60 { // over all shards
-				err := client.Set(ctx(t), fmt.Sprint("fill:", size, ":", round, ":", i), text, 0).Err()
+				err := client.Set(storetest.Context(t), fmt.Sprint("fill:", size, ":", round, ":", i), text, 0).Err()
 				full = full && store.IsOOM(err)
 			}
 			if round > 1000 {
@@ -100,11 +102,11 @@ func TestRevokeInAFullCluster(t *testing.T) {
 		}
 	}
 	for _, k := range made {
-		if key, _, err := keys.Revoke(ctx(t), "acme", k.ID); err != nil || key.RevokedAt.IsZero() {
+		if key, _, err := keys.Revoke(storetest.Context(t), "acme", k.ID); err != nil || key.RevokedAt.IsZero() {
 			t.Errorf("revoke: %+v, %v", key, err)
 		}
 	}
-	if n := client.XLen(ctx(t), "tenzo:changes").Val(); n != 12 {
+	if n := client.XLen(storetest.Context(t), "tenzo:changes").Val(); n != 12 {
 		t.Errorf("%d announced", n)
 	}
 }

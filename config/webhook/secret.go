@@ -1,6 +1,6 @@
-package config
+package webhook
 
-// This file is about a webhook's secret: what it may be, and that nothing shows it.
+// This file is about the secret of a webhook: which secrets are allowed, and that nothing shows one.
 
 import (
 	"crypto/rand"
@@ -15,14 +15,14 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// StandardSecretPrefix begins a secret of the Standard Webhooks; base64 follows.
+// StandardSecretPrefix begins a secret of the Standard Webhooks. Base64 follows it.
 const StandardSecretPrefix = "whsec_"
 
 const (
 	maxSecret = 512 // bytes
-	// Standard Webhooks (spec/standard-webhooks.md, "Signature scheme") has secrets of 24 to 64 bytes. A whsec_ secret that is outside of
-	// that, or not base64, is most likely one cut short in copying, and libraries of receivers may refuse it; whoever wants another
-	// secret leaves the prefix out.
+	// Secrets of the Standard Webhooks have 24 to 64 bytes (spec/standard-webhooks.md, "Signature
+	// scheme"). A whsec_ secret of another length, or one that is not base64, was most likely cut short
+	// when it was copied, and libraries of receivers may refuse it. Other secrets have no prefix.
 	minStandardSecret = 24
 	maxStandardSecret = 64
 	generatedSecret   = 32
@@ -30,7 +30,8 @@ const (
 
 const redacted = "[redacted]"
 
-// Secret is a webhook's secret. It prints, logs and marshals as "[redacted]"; Reveal gives it away.
+// Secret is the secret of a webhook. It prints, logs and marshals as "[redacted]"; only Reveal returns
+// it.
 type Secret struct{ value string }
 
 // NewSecret wraps a secret.
@@ -39,10 +40,10 @@ func NewSecret(s string) Secret { return Secret{s} }
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return s.value }
 
-// IsSet says whether there is a secret.
+// IsSet reports whether there is a secret.
 func (s Secret) IsSet() bool { return s.value != "" }
 
-// Equal says whether both are the same secret; go-cmp uses it.
+// Equal reports whether both are the same secret; go-cmp uses it.
 func (s Secret) Equal(other Secret) bool { return s.value == other.value }
 
 // String never shows the secret.
@@ -72,7 +73,7 @@ func GenerateSecret() string {
 	return StandardSecretPrefix + base64.StdEncoding.EncodeToString(b)
 }
 
-// checkSecret refuses a secret that cannot work.
+// checkSecret refuses a secret that receivers or this program could not use.
 func checkSecret(s string) error {
 	refuse := func(detail string) error { return problem.Invalid(store.WebhookSecret, "invalid_secret", detail) }
 	switch {
@@ -83,7 +84,7 @@ func checkSecret(s string) error {
 	case strings.TrimSpace(s) != s:
 		return refuse("the secret must not begin or end with a space or a line break")
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return refuse("the secret must not hold control characters or line breaks")
+		return refuse("the secret must not contain control characters or line breaks")
 	}
 	encoded, standard := strings.CutPrefix(s, StandardSecretPrefix)
 	if !standard {
@@ -91,10 +92,10 @@ func checkSecret(s string) error {
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return refuse("a secret that begins with whsec_ must go on in base64 (with its padding): it looks cut short or mistyped")
+		return refuse("a secret that begins with whsec_ must continue in base64 with its padding: it looks cut short or mistyped")
 	}
 	if len(key) < minStandardSecret || len(key) > maxStandardSecret {
-		return refuse("a secret that begins with whsec_ must hold 24 to 64 bytes in base64, as Standard Webhooks has it; leave the prefix out for any other")
+		return refuse("a secret that begins with whsec_ must hold 24 to 64 bytes in base64, as Standard Webhooks requires; leave the prefix out for any other secret")
 	}
 	return nil
 }
