@@ -17,8 +17,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// `tests/run.sh quick` leaves out exactly the tests that need Prometheus, packages of npm or xcaddy, and
-// the packages that need Chromium or run for long. A full run leaves out nothing.
+// `tests/run.sh quick` leaves out exactly the tests that need Prometheus, packages of npm or
+// xcaddy, and the packages that need Chromium or run for long. A full run leaves out nothing.
 func TestQuickRunLeavesOutWhatItMust(t *testing.T) {
 	script, err := os.ReadFile(filepath.Join(harness.Root(t), "tests/run.sh"))
 	must(t, err)
@@ -43,7 +43,8 @@ func TestQuickRunLeavesOutWhatItMust(t *testing.T) {
 		}
 		need = append(need, testsThatRun(t, tests, "promtool", "prometheus", "chromium", "check.mjs", "./xcaddy.sh")...)
 	}
-	need = slices.DeleteFunc(need, func(test string) bool { return test == t.Name() }) // it names the programs
+	// This test names the programs, and runs none.
+	need = slices.DeleteFunc(need, func(test string) bool { return test == t.Name() })
 	slices.Sort(need)
 	slices.Sort(leftOut)
 	if diff := cmp.Diff(need, leftOut); diff != "" {
@@ -55,8 +56,8 @@ func TestQuickRunLeavesOutWhatItMust(t *testing.T) {
 	}
 }
 
-// testsThatRun returns the tests of one package that run one of the programs, directly or through other
-// functions of the package.
+// testsThatRun returns the tests of one package that run one of the programs, directly or through
+// other functions of the package.
 func testsThatRun(t *testing.T, files []string, programs ...string) (tests []string) {
 	calls, runs := map[string][]string{}, map[string]bool{}
 	for _, file := range files {

@@ -19,8 +19,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// The recipes of config/docs/caddyfiles.md, each on real processes. What is changed of their text is where things are: ports, upstreams,
-// folders.
+// The recipes of config/docs/caddyfiles.md, each on real processes. What is changed of their text
+// is where things are: ports, upstreams, folders.
 
 // recipe is a gateway with a recipe as its site, in front of two upstreams.
 type recipe struct {
@@ -45,8 +45,8 @@ func recipeText(t *testing.T, test string) string {
 	return ""
 }
 
-// startRecipe starts the recipe that names the test. It is either what stands in a site, or a whole Caddyfile. swaps are replacements in
-// its text, in pairs.
+// startRecipe starts the recipe that names the test. It is either what stands in a site, or a whole
+// Caddyfile. swaps are replacements in its text, in pairs.
 func startRecipe(t *testing.T, env []string, swaps ...string) *recipe {
 	t.Helper()
 	server := harness.StartRedis(t)
@@ -121,7 +121,8 @@ func TestRecipeCORS(t *testing.T) {
 	r.want(admitted, http.StatusOK)
 	refused := r.ask(http.MethodGet, "", "Origin", page)
 	r.want(refused, http.StatusUnauthorized)
-	r.want(r.ask(http.MethodOptions, ""), http.StatusUnauthorized) // no preflight: an ordinary request
+	// No preflight: an ordinary request.
+	r.want(r.ask(http.MethodOptions, ""), http.StatusUnauthorized)
 	for what, a := range map[string]answer{"the preflight": preflight, "an admitted request": admitted, "a refused request": refused} {
 		if got := a.Header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != page {
 			t.Errorf("%s is answered with the allowed origins %q", what, got)
@@ -251,7 +252,8 @@ func TestRecipeEnvironments(t *testing.T) {
 		}
 		k := createKey(t, server.URL(), name, commands...)
 		r.start(server.URL(), append(variables, fmt.Sprintf("API_ADDRESS=http://127.0.0.1:%d", r.port), "API_UPSTREAM="+r.stable.Addr()),
-			[]string{"public-api:8000}", "public-api:8000}"}) // the default stays, so that the variable counts
+			// The default stays, so that the variable counts.
+			[]string{"public-api:8000}", "public-api:8000}"})
 		return r, k.secret
 	}
 	production, good := stage("", "acme")
@@ -298,7 +300,8 @@ func TestRecipeTracing(t *testing.T) {
 func TestRecipeRateLimit(t *testing.T) {
 	t.Parallel()
 	text := recipeText(t, t.Name())
-	// The limiter's place in the order is what matters. The directive request_header takes its place and tells the upstream the bucket.
+	// The limiter's place in the order is what matters. The directive request_header takes its
+	// place and tells the upstream the bucket.
 	_, rest, _ := strings.Cut(text, "\trate_limit {\n")
 	block, _, _ := strings.Cut(rest, "\n\t}\n")
 	_, bucket, _ := strings.Cut(block, "key ")

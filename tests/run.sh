@@ -2,17 +2,17 @@
 # Tests tenzo-gateway.
 #
 #   ./tests/run.sh [arguments of `go test`…]         every check there is; CI runs this
-#   ./tests/run.sh quick [arguments of `go test`…]   vet, and the tests that need no root, Chromium or
-#                                                    Prometheus
-#   ./tests/run.sh --no-install …                    names missing programs instead of installing them
+#   ./tests/run.sh quick [arguments of `go test`…]   vet, and the tests that need no root, no
+#                                                    Chromium and no Prometheus
+#   ./tests/run.sh --no-install …                    names missing programs, installs none
 #
 # A full run needs Debian or Ubuntu, because it installs Debian packages (as root, or with sudo),
-# packages of npm, and golangci-lint, which it builds from source. The first one takes about 30 minutes
-# on 2 cores and 6 GB of disk, later ones about 12 minutes. It tests before it lints; where CI is set
-# it lints first, so that the output ends with the summary of `go test`.
+# packages of npm, and golangci-lint, which it builds from source. The first run takes about 30
+# minutes on 2 cores and 6 GB of disk, later ones about 12 minutes. It tests before it lints. If CI
+# is set it lints first, so that the output ends with the summary of `go test`.
 #
-# `quick` installs nothing. It needs Go, redis-server, redis-cli, python3, curl, node, shellcheck and
-# systemd-analyze, and takes about 2 minutes once everything is compiled.
+# `quick` installs nothing. It needs Go, redis-server, redis-cli, python3, curl, node, shellcheck
+# and systemd-analyze, and takes about 2 minutes once everything is compiled.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,8 +20,8 @@ readonly golangci_version=2.15.0
 readonly tools="$PWD/.cache/bin"
 readonly lint="$tools/golangci-lint"
 
-# The flags of xcaddy.sh, for everything but the tests themselves, so that Caddy's packages are compiled
-# only twice: once with these flags and once with -race.
+# The flags of xcaddy.sh, for everything but the tests themselves, so that Caddy's packages are
+# compiled only twice: once with these flags and once with -race.
 readonly build_flags='-trimpath -tags=nobadger,nomysql,nopgx'
 
 # Programs that tests run, each with its Debian package. gcc is for the race detector.
@@ -42,8 +42,8 @@ readonly full_needs=(
 	gcc:gcc
 )
 
-# Packages and tests that `quick` leaves out, because they need Chromium, Prometheus or packages of npm,
-# or build with xcaddy. A new package or test is part of both runs unless it is named here.
+# Packages and tests that `quick` leaves out, because they need Chromium, Prometheus or packages of
+# npm, or build with xcaddy. A new package or test is part of both runs unless it is named here.
 readonly slow_packages='/tests/(browser|chaos)$'
 readonly slow_tests='^(TestComposeFileIsWhole|TestDashboardsHaveGrafanasTypes|TestOperatorsSeeWhatHappens|TestPrometheusAcceptsItsConfiguration|TestRulesOfOtherExportersAreValid|TestRulesPassTheirTests|TestThresholdsAreTested|TestXcaddy|TestXcaddyWithPlugin)$'
 
@@ -64,8 +64,8 @@ as_root() {
 	fi
 }
 
-# Installs packages without starting the services that come with them, now or at the next boot, because
-# tests start servers of their own.
+# Installs packages without starting the services that come with them, now or at the next boot,
+# because tests start servers of their own.
 install_packages() {
 	say "installing Debian packages, 1 to 3 minutes: $*"
 	local policy=/usr/sbin/policy-rc.d own_policy=

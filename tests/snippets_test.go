@@ -23,13 +23,15 @@ import (
 // snippet is a fenced block of a document. The comment before it, `<!-- test: HOW -->`, says how it
 // is tested:
 //
-//	run                             sh, bash, python: runs and succeeds; variables carry over to later blocks of the document
-//	fails                           the same, and fails
-//	output                          each line occurs, in order, in the output of the run before; `…` stands for anything
-//	adapt [tenzo|global|site]       caddyfile: a whole one, or lines within such a block; valid
-//	config                          json: a whole configuration of Caddy; valid
-//	parse                           json, yaml, sh, bash, go, python: it is well-formed
-//	TestName                        the test of that name does what it says
+//	run                       sh, bash, python: runs and succeeds; variables are kept for later
+//	                          blocks of the document
+//	fails                     the same, and fails
+//	output                    each line occurs, in order, in the output of the run before; `…`
+//	                          stands for anything
+//	adapt [tenzo|global|site] caddyfile: a whole one, or lines of such a block; valid
+//	config                    json: a whole configuration of Caddy; valid
+//	parse                     json, yaml, sh, bash, go, python: well-formed
+//	TestName                  the test of that name tests it
 type snippet struct {
 	file     string
 	line     int

@@ -34,7 +34,7 @@ func TestPackageDependencies(t *testing.T) {
 	}{
 		{`config(/.*)?`, []string{caddy, own("dispatcher"), own("caddymodule")}},
 		{`dispatcher(/.*)?`, []string{caddy, own("caddymodule")}},
-		{`dispatcher/payload`, []string{redis}},
+		{`dispatcher/(payload|schedule)`, []string{redis, own("config/store")}},
 		{`caddymodule/internal/(apimodel|command|health|keyauth)(/.*)?`, []string{caddy}},
 		{`caddymodule/(api|devtools)`, []string{caddy}},
 		{`tests/harness`, []string{caddy, own("config"), own("dispatcher"), own("caddymodule")}},
@@ -68,6 +68,32 @@ func TestPackageDependencies(t *testing.T) {
 	}
 }
 
+// The scheduler has no clock and no goroutine of its own: the caller passes the time, so that a
+// model can test every order of events.
+func TestSchedulerIsPure(t *testing.T) {
+	clock := []string{"After", "AfterFunc", "NewTicker", "NewTimer", "Now", "Since", "Sleep", "Tick", "Until"}
+	found := false
+	for _, path := range files(t, ".go") {
+		if !strings.HasPrefix(path, "dispatcher/schedule/") || isTest(path) {
+			continue
+		}
+		found = true
+		inspect(t, path, func(pos token.Position, n ast.Node) {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%v starts a goroutine", pos)
+			case *ast.SelectorExpr:
+				if id, ok := n.X.(*ast.Ident); ok && id.Name == "time" && slices.Contains(clock, n.Sel.Name) {
+					t.Errorf("%v uses time.%s", pos, n.Sel.Name)
+				}
+			}
+		})
+	}
+	if !found {
+		t.Error("dispatcher/schedule has no code")
+	}
+}
+
 // Names of Redis keys are spelled in config/store/names.go alone.
 func TestRedisNamesAreSpelledInOnePlace(t *testing.T) {
 	name := regexp.MustCompile(`^\{?tenzo:[a-z]|^(key|key-id|org|usage|webhook|deliveries|lease|held|parked|progress|mark):$|^:keys$|^dead-(orgs|ids)$`)
@@ -87,8 +113,8 @@ func TestRedisNamesAreSpelledInOnePlace(t *testing.T) {
 	}
 }
 
-// names.go alone spells the names in Redis. The scripts get the fixed names as KEYS, and the prefixes
-// of the others declared by scripts.go; lib.lua alone puts these together.
+// names.go alone spells the names in Redis. The scripts get the fixed names as KEYS, and the
+// prefixes of the others declared by scripts.go; lib.lua alone puts these together.
 func TestScriptsSpellKeysAsGoDoes(t *testing.T) {
 	root := harness.Root(t)
 	read := func(path string) string {

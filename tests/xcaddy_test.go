@@ -19,8 +19,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// xcaddyScript runs ./xcaddy.sh in a clean copy of the repository, with free ports and with programs in
-// front of the PATH.
+// xcaddyScript runs ./xcaddy.sh in a clean copy of the repository, with free ports and with
+// programs in front of the PATH.
 type xcaddyScript struct {
 	folder              string
 	site, tools, status string // ports
@@ -58,9 +58,9 @@ func (x *xcaddyScript) build(t *testing.T, args ...string) string {
 	return filepath.Join(x.folder, "bin/tenzo-gateway")
 }
 
-// TestXcaddy builds in a clean copy, and runs `./xcaddy.sh run` there, as a new user does first, with
-// other ports than the default ones. The printed curl line is admitted, and a request without a key is
-// not. An xcaddy on the PATH is not used, because no plugin is asked for.
+// TestXcaddy builds in a clean copy, and runs `./xcaddy.sh run` there, as a new user does first,
+// with other ports than the default ones. The printed curl line is admitted, and a request without
+// a key is not. An xcaddy on the PATH is not used, because no plugin is asked for.
 func TestXcaddy(t *testing.T) {
 	t.Parallel()
 	x := newXcaddyScript(t, program(t, "xcaddy", "#!/bin/sh\nexit 1\n"))
@@ -112,8 +112,8 @@ func TestXcaddy(t *testing.T) {
 	p.Wait(60 * time.Second)
 }
 
-// TestXcaddyWithPlugin builds with the real xcaddy and a further plugin. No server is asked about this
-// module: the first one refuses to answer, as private module proxies do.
+// TestXcaddyWithPlugin builds with the real xcaddy and a further plugin. No server is asked about
+// this module: the first one refuses to answer, as private module proxies do.
 func TestXcaddyWithPlugin(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()

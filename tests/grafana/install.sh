@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the dashboards' type check needs, exactly as the lockfile says; does nothing where it is there already.
+# Installs what the dashboards' type check needs, exactly as the lockfile says; does nothing where
+# it is there already.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 if ! cmp -s package-lock.json node_modules/.installed; then

@@ -122,7 +122,8 @@ func checkVariables(t *testing.T, d dashboard) {
 		}
 		all := ""
 		if v.Name == "environment" {
-			all = ".*" // also without the label; elsewhere it would select other processes than ours
+			// Also without the label; elsewhere it would select other processes than ours.
+			all = ".*"
 		}
 		if v.Type != "query" || !strings.HasPrefix(v.Query, "label_values(") || !v.Multi || !v.IncludeAll || v.AllValue != all {
 			t.Errorf("the variable is %+v; the value for All must be %q", v, all)
