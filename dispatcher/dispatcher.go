@@ -7,8 +7,8 @@
 //	fetcher    dequeues new, due and parked events for which there is room (one goroutine)
 //	scheduler  decides which event starts, waits or is parked (package schedule, which is pure)
 //	pool       runs a worker for each event that has a slot (one goroutine each)
-//	worker     makes one attempt of one event and returns an outcome, a value (package payload makes the
-//	           body, package attempt the request)
+//	worker     makes one attempt of one event and returns an outcome, a value (package payload
+//	           makes the body, package attempt the request)
 //	committer  writes outcomes to Redis, many in one round trip (one goroutine; package queue)
 //
 // Beside them, one goroutine each:
@@ -48,7 +48,8 @@ type projector interface {
 	Project(dst []byte, s payload.Source) ([]byte, error)
 }
 
-// Dispatcher delivers the events of one store. Several, in one process or in many, share the work.
+// Dispatcher delivers the events of one store. Several dispatchers, in one process or in many,
+// share the work.
 type Dispatcher struct {
 	options   Options
 	queue     *queue.Queue
@@ -59,7 +60,7 @@ type Dispatcher struct {
 	metrics   *Metrics
 	reporter  *reporter
 
-	stop     chan struct{} // closed: wind up
+	stop     chan struct{} // closed: drain
 	stopOnce sync.Once
 	grace    context.Context // done: the grace period is over
 	endGrace context.CancelFunc
@@ -99,8 +100,9 @@ func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, e
 	}, nil
 }
 
-// Run delivers until Shutdown is called, or ctx is done, which is a Shutdown with the whole grace
-// period. It returns once everything it started has ended and what it held is free for others.
+// Run delivers until Shutdown is called or ctx is done, which starts a shutdown with the whole
+// grace period. It returns once everything it started has ended and what it held is free for
+// others.
 func (d *Dispatcher) Run(ctx context.Context) {
 	defer close(d.done)
 	defer d.sender.Close()
@@ -108,7 +110,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	if d.follower != nil {
 		defer d.follower.SubscribeWebhooks(d.webhooks)()
 	}
-	unhook := context.AfterFunc(ctx, d.WindUp)
+	unhook := context.AfterFunc(ctx, d.Drain)
 	defer unhook()
 	janitor := &janitor{
 		queue: d.queue, deadLimit: int64(d.options.DeadLimit), metrics: d.metrics, logger: d.options.Logger,
@@ -126,7 +128,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 			return
 		default:
 		}
-		select { // a session that ended by itself: not at once again
+		select { // the session ended by itself: pause before the next
 		case <-d.stop:
 			return
 		case <-time.After(200 * time.Millisecond):
@@ -134,9 +136,9 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	}
 }
 
-// WindUp begins the end and does not wait for it: nothing new is read, and the grace period runs.
-// Again it does nothing.
-func (d *Dispatcher) WindUp() {
+// Drain begins the shutdown and does not wait for its end: nothing new is dequeued, and the grace
+// period runs. A second call does nothing.
+func (d *Dispatcher) Drain() {
 	d.stopOnce.Do(func() {
 		d.reporter.stop()
 		time.AfterFunc(d.options.GracePeriod, d.endGrace)
@@ -144,20 +146,22 @@ func (d *Dispatcher) WindUp() {
 	})
 }
 
-// Shutdown reads nothing new, finishes what is in flight until the grace period or ctx is over,
-// hands the rest over at once, and returns when Run is about to. The error says that Redis could
-// not be told; then others take over within 15 s. Call it only where Run was called.
+// Shutdown dequeues nothing new, waits for what is in flight until the grace period or ctx ends,
+// requeues the rest at once, and returns when Run is about to. The error says that Redis could not
+// be told; then other processes recover the work within 15 s. Shutdown waits for Run, so Run must
+// have been called.
 func (d *Dispatcher) Shutdown(ctx context.Context) error {
-	d.WindUp()
+	d.Drain()
 	defer context.AfterFunc(ctx, d.endGrace)()
 	<-d.done
 	return d.result
 }
 
-// Ready is what /readyz says of this dispatcher.
+// Ready is what /readyz says of this dispatcher. It is not OK before the first contact with a Redis
+// that has its schema marker, and while stopping.
 type Ready struct {
-	OK       bool              // false before the first contact with a marked Redis and while shutting down
-	Problems map[string]string // what is wrong now, by component, in words; nil where nothing is
+	OK       bool
+	Problems map[string]string // what is wrong now, by component, in words; nil if nothing is
 }
 
 // Ready reports whether the dispatcher does its work.

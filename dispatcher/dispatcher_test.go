@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// env is a Redis with what a dispatcher needs, and a client beside for what other programs do.
+// env is a Redis with what a dispatcher needs, and a client that does what other programs do.
 type env struct {
 	t     testing.TB
 	redis *harness.Redis
@@ -81,10 +81,10 @@ func (e *env) publish(org, id string) string {
 	return id
 }
 
-// answer is how a fake endpoint treats one request.
+// answer is how a fake endpoint answers one request.
 type answer func(ctx context.Context, r attempt.Request, nth int) attempt.Result
 
-// endpoints stands in for the network.
+// endpoints is a sender whose endpoints answer as the test says.
 type endpoints struct {
 	mu      sync.Mutex
 	answers map[string]answer // by organization; acknowledged at once where none
@@ -118,7 +118,7 @@ func fails(context.Context, attempt.Request, int) attempt.Result {
 	return attempt.Result{Class: attempt.ServerError, Status: 500, Error: "answered 500", Duration: time.Millisecond}
 }
 
-// hangs holds on for as long as the attempt may take.
+// hangs does not answer until the attempt times out.
 func hangs(timeout time.Duration) answer {
 	return func(ctx context.Context, _ attempt.Request, _ int) attempt.Result {
 		select {
@@ -136,7 +136,7 @@ func (n *endpoints) set(org string, a answer) {
 	n.answers[org] = a
 }
 
-// count is how many requests came for an event.
+// count returns how many requests were made for an event.
 func (n *endpoints) count(org, id string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -149,7 +149,7 @@ func (n *endpoints) times(org, id string) []time.Time {
 	return append([]time.Time(nil), n.at[org+"/"+id]...)
 }
 
-// passes is a projection that lets everything pass.
+// passes is a projector that passes payloads unchanged, except one that it calls invalid.
 type passes struct{}
 
 func (passes) Project(dst []byte, s payload.Source) ([]byte, error) {
@@ -201,7 +201,7 @@ type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) { w.t.Logf("%s", b); return len(b), nil }
 
-// books waits until the books, which must balance whenever they are looked at, are as wanted.
+// books waits until the books are as wanted. They must balance whenever they are read.
 func (e *env) books(within time.Duration, want queue.Books) {
 	e.t.Helper()
 	harness.Eventually(e.t, within, func() error {

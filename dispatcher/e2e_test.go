@@ -31,8 +31,8 @@ func local(r *harness.Receiver) func(*Options) {
 	}
 }
 
-// runReal runs a dispatcher with everything real.
-func (e *env) runReal(st *store.Store, change func(*Options)) *Dispatcher {
+// runEndToEnd runs a dispatcher with its own sender and projector.
+func (e *env) runEndToEnd(st *store.Store, change func(*Options)) *Dispatcher {
 	e.t.Helper()
 	o := Defaults()
 	o.GracePeriod, o.Logger = time.Second, slog.New(slog.NewTextHandler(testWriter{e.t}, nil))
@@ -50,15 +50,15 @@ func (e *env) runReal(st *store.Store, change func(*Options)) *Dispatcher {
 	return d
 }
 
-// An event goes from the stream to a receiver over TLS, signed; a payload that may not leave does
-// not.
-func TestRealDelivery(t *testing.T) {
+// An event is delivered from the stream to a receiver over TLS, signed. A payload that may not
+// leave does not.
+func TestEndToEnd(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	r := harness.NewReceiver(t, harness.ReceiverOptions{})
 	e.do("hset", "tenzo:webhook:org", "url", r.URL()+"/hook?token=t", "secret", "s3cret", "active", "1")
 	e.do("hset", "tenzo:webhook:private", "url", "https://10.1.2.3/", "active", "1")
-	d := e.runReal(e.store, local(r))
+	d := e.runEndToEnd(e.store, local(r))
 	body := payload.Sample("interview.results", "org")
 	if _, err := e.q.Publish(t.Context(), queue.Event{Name: "interview.results", OrgID: "org", ID: "call-1", Payload: body}); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestRealDelivery(t *testing.T) {
 	}
 }
 
-// In a Cluster the helper keys share the stream's slot, and everything works as elsewhere.
+// In a Cluster the helper keys share the slot of the stream, so every script works.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := harness.StartCluster(t)
@@ -122,7 +122,7 @@ func TestCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e.runReal(e.store, local(r))
+	e.runEndToEnd(e.store, local(r))
 	for i := range 100 {
 		ev := queue.Event{Name: "interview.results", OrgID: fmt.Sprint("org", i%6), ID: fmt.Sprint("c", i), Payload: payload.Sample("interview.results", "")}
 		ev.Payload = []byte(`{"call_id":"c"}`)
@@ -136,7 +136,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// A test delivery is one attempt, in the delivery log and in no book.
+// A test delivery is one attempt: it is in the delivery log and not in the books.
 func TestTester(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -172,8 +172,8 @@ func TestTester(t *testing.T) {
 	}
 }
 
-// Every name and label of specification.md, section 11 stands from the start.
-func TestMetricsStand(t *testing.T) {
+// Every metric and label of specification.md, section 11 exists from the start.
+func TestMetricsExistFromTheStart(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	m := NewMetrics()
 	m.prepare([]string{"candidate.hired"})

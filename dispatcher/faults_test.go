@@ -23,7 +23,8 @@ func (e *env) publishMany(n int, orgs ...string) {
 	}
 }
 
-// everyOnce checks that each event came at least once, and how many came again at most.
+// everyOnce checks that each event was sent at least once, and that at most again requests were
+// repeats.
 func (e *env) everyOnce(n *endpoints, org string, events, again int) {
 	e.t.Helper()
 	twice := 0
@@ -40,7 +41,7 @@ func (e *env) everyOnce(n *endpoints, org string, events, again int) {
 	}
 }
 
-// held waits until as many entries are held by whatever process.
+// held waits until all processes together hold as many entries.
 func (e *env) held(want int) {
 	e.t.Helper()
 	harness.Eventually(e.t, 10*time.Second, func() error {
@@ -55,9 +56,9 @@ func (e *env) held(want int) {
 	})
 }
 
-// A process that Redis hears no more of loses its work to another within 15 s, and begins afresh
-// when it is back.
-func TestTakeover(t *testing.T) {
+// Another process recovers the work of one that cannot reach Redis within 15 s. The first one
+// registers again when it can.
+func TestRecovery(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	e.webhook("a")
@@ -71,7 +72,7 @@ func TestTakeover(t *testing.T) {
 	began := time.Now()
 	proxy.Mute()
 	e.books(15*time.Second, queue.Books{Published: 2, Delivered: 2})
-	t.Logf("taken over and delivered after %s", time.Since(began))
+	t.Logf("recovered and delivered after %s", time.Since(began))
 	e.everyOnce(second, "a", 2, 0)
 	if got := testutil.ToFloat64(d2.metrics.recovered); got != 2 {
 		t.Errorf("recovered %v", got)
@@ -79,7 +80,7 @@ func TestTakeover(t *testing.T) {
 	proxy.Heal()
 	harness.Eventually(t, 10*time.Second, func() error {
 		if r := d1.Ready(); len(r.Problems) > 0 {
-			return fmt.Errorf("not well again: %v", r.Problems)
+			return fmt.Errorf("still has problems: %v", r.Problems)
 		}
 		if n := testutil.ToFloat64(d1.metrics.inFlight); n != 0 {
 			return fmt.Errorf("still holds %v", n)
@@ -92,7 +93,7 @@ func TestTakeover(t *testing.T) {
 	e.books(10*time.Second, queue.Books{Published: 22, Delivered: 2, Skipped: 20})
 }
 
-// A Redis that stands still costs nobody its work.
+// While Redis is paused no process loses its work.
 func TestRedisPaused(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -115,18 +116,19 @@ func TestRedisPaused(t *testing.T) {
 	time.Sleep(9 * time.Second) // the fault itself: longer than a lease
 	for _, d := range []*Dispatcher{d1, d2} {
 		if r := d.Ready(); !r.OK || r.Problems["redis"] == "" {
-			t.Errorf("while Redis stands still: %+v", r)
+			t.Errorf("while Redis is paused: %+v", r)
 		}
 	}
 	e.redis.Resume()
 	e.books(15*time.Second, queue.Books{Published: 300, Delivered: 300})
 	e.everyOnce(n, "a", 300, 0)
 	if r := testutil.ToFloat64(d1.metrics.recovered) + testutil.ToFloat64(d2.metrics.recovered); r != 0 {
-		t.Errorf("%v events were taken over from the living", r)
+		t.Errorf("%v events of live processes were recovered", r)
 	}
 }
 
-// Redis restarts with its AOF: nothing is lost, nothing sent again but what was in flight.
+// When Redis restarts with its AOF, nothing is lost and nothing is sent again but what was in
+// flight.
 func TestRedisRestarts(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, "--appendonly", "yes", "--appendfsync", "always")
@@ -146,8 +148,8 @@ func TestRedisRestarts(t *testing.T) {
 	e.everyOnce(n, "a", 500, 0)
 }
 
-// Connections that break in mid-answer leave nothing stranded and nothing counted twice.
-func TestAnswersLost(t *testing.T) {
+// When connections break before a reply arrives, no event is left behind and none is counted twice.
+func TestRepliesLost(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	e.webhook("a")
@@ -167,7 +169,7 @@ func TestAnswersLost(t *testing.T) {
 		}
 		if round%2 == 0 {
 			proxy.MuteAnswers()
-			time.Sleep(50 * time.Millisecond) // so that requests arrive whose answers do not
+			time.Sleep(50 * time.Millisecond) // so that requests arrive whose replies do not
 		}
 		proxy.CutConnections()
 		proxy.Heal()
@@ -181,7 +183,7 @@ func TestAnswersLost(t *testing.T) {
 	}
 }
 
-// Without its marker a Redis is not believed: deliveries wait, and nothing is skipped.
+// While the schema marker is missing, deliveries wait and nothing is skipped.
 func TestMarkerMissing(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -207,7 +209,7 @@ func TestMarkerMissing(t *testing.T) {
 	e.everyOnce(n, "a", 2, 0)
 }
 
-// After FLUSHALL the dispatcher waits for the marker, and then goes on with what is new.
+// After FLUSHALL the dispatcher waits for the marker, then delivers what is new.
 func TestFlushAll(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// A thousand endpoints, of which a hundred hang: the healthy ones notice nothing.
+// Of a thousand endpoints a hundred hang: deliveries to the healthy ones are not delayed.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	const orgs, hanging, events = 1000, 100, 3000
@@ -64,13 +64,15 @@ func TestIsolation(t *testing.T) {
 	slices.Sort(took)
 	p99 := took[len(took)*99/100]
 	t.Logf("healthy: median %s, p99 %s, worst %s", took[len(took)/2], p99, took[len(took)-1])
-	if p99 > time.Second { // 100 ms is the promise, measured under tests/load; the race detector and a busy machine have their price
+	// tests/load measures the promise of 100 ms; the race detector and a busy machine need more.
+	if p99 > time.Second {
 		t.Errorf("p99 of the healthy endpoints is %s", p99)
 	}
 }
 
-// Many endpoints that hang, in a backlog before everything else, hold half of the memory at most.
-func TestBacklogOfTheHanging(t *testing.T) {
+// Many endpoints that hang, with a backlog older than everything else, hold at most half of
+// max_in_flight.
+func TestBacklogOfHangingEndpoints(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	n := newEndpoints()
@@ -103,11 +105,11 @@ func TestBacklogOfTheHanging(t *testing.T) {
 	e.books(3*time.Second, queue.Books{Published: 3100, Delivered: 100, Waiting: 3000})
 	t.Logf("delivered past 3000 events of hanging endpoints within %s", time.Since(began))
 	if most.Load() > 64 {
-		t.Errorf("the hanging held %d of 128", most.Load())
+		t.Errorf("hanging endpoints held %d of 128", most.Load())
 	}
 }
 
-// Whatever the payloads, no more than max_in_flight_bytes of them stand in memory.
+// However large the payloads, no more than max_in_flight_bytes of them are in memory.
 func TestBoundedBytes(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -141,13 +143,13 @@ func TestBoundedBytes(t *testing.T) {
 		return err
 	})
 	if most > limit || most == 0 {
-		t.Errorf("%d bytes stood in memory, %d are allowed", most, limit)
+		t.Errorf("%d bytes were in memory, %d are allowed", most, limit)
 	}
 }
 
-// An event whose endpoint found no place, because others hold all that such endpoints may, comes as
-// soon as there is one: nothing else of that endpoint is under way that could call it.
-func TestComesWhenThereIsAPlace(t *testing.T) {
+// An event is parked because other endpoints use up the quota of its tier. It comes back as soon as
+// there is room, although no other event of its endpoint is in flight whose end would fetch it.
+func TestParkedEventComesBackWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	n := newEndpoints()
@@ -190,9 +192,9 @@ func (e *env) publishLarge(org, id string, size int) {
 	}
 }
 
-// Endpoints that hang with large payloads fill half of max_in_flight_bytes at most, so others come
-// past them, known or new.
-func TestBytesOfTheHanging(t *testing.T) {
+// Endpoints that hang with large payloads fill at most half of max_in_flight_bytes, so others are
+// delivered, known or new.
+func TestBytesOfHangingEndpoints(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	n := newEndpoints()
@@ -219,8 +221,8 @@ func TestBytesOfTheHanging(t *testing.T) {
 	e.books(3*time.Second, queue.Books{Published: 34, Delivered: 4, Waiting: 30})
 }
 
-// Endpoints in good standing that begin to hang all at once leave room for the others.
-func TestManyBeginToHang(t *testing.T) {
+// Healthy endpoints that begin to hang all at once leave room for the others.
+func TestManyEndpointsBeginToHang(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	n := newEndpoints()

@@ -12,7 +12,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// die publishes events that end dead.
+// die publishes events that become dead letters.
 func (e *env) die(n int) {
 	e.t.Helper()
 	for i := range n {
@@ -26,7 +26,7 @@ func TestDeadLimit(t *testing.T) {
 	e := newEnv(t)
 	e.webhook("a")
 	d, _ := e.dispatch(newEndpoints(), func(o *Options) { o.DeadLimit = 4 })
-	for i := range 2 { // not only the first look finds it
+	for i := range 2 { // not only the first update finds it
 		e.die(10)
 		want := []float64{6, 16}[i]
 		harness.Eventually(t, 10*time.Second, func() error {
@@ -38,8 +38,8 @@ func TestDeadLimit(t *testing.T) {
 	}
 }
 
-// Counting goes on every second, but dead events are read no more often than one can be due.
-func TestDeadEventsAreLeftAlone(t *testing.T) {
+// The gauges are updated every second, but dead letters are read only when one can be due.
+func TestDeadLettersAreReadOnlyWhenDue(t *testing.T) {
 	e := newEnv(t)
 	e.webhook("a")
 	e.dispatch(newEndpoints(), nil)
@@ -50,7 +50,7 @@ func TestDeadEventsAreLeftAlone(t *testing.T) {
 		}
 		return nil
 	})
-	e.counts(1) // the first count looks at them, perhaps
+	e.counts(1) // the first update may read them
 	for _, command := range e.redis.Monitor(func() { e.counts(2) }) {
 		if strings.Contains(command, `RANGE" "{tenzo:events}:dead"`) {
 			t.Errorf("read dead events: %s", command)
@@ -58,7 +58,7 @@ func TestDeadEventsAreLeftAlone(t *testing.T) {
 	}
 }
 
-// counts waits until the books have been read a few times more, after one that may be going on.
+// counts waits until the books were read so many times more, after a read that may be under way.
 func (e *env) counts(more int) {
 	e.t.Helper()
 	e.do("config", "resetstat")
@@ -70,7 +70,7 @@ func (e *env) counts(more int) {
 	})
 }
 
-// calls is how often Redis has run a command.
+// calls returns how often Redis has run a command.
 func (e *env) calls(command string) (n int) {
 	e.t.Helper()
 	for line := range strings.Lines(e.raw.Info(e.t.Context(), "commandstats").Val()) {
@@ -83,7 +83,7 @@ func (e *env) calls(command string) (n int) {
 	return n
 }
 
-func TestWhenToTrim(t *testing.T) {
+func TestNextTrim(t *testing.T) {
 	now := time.Now()
 	for left, want := range map[time.Duration]time.Duration{
 		time.Millisecond: trimSoonest, time.Minute: time.Minute, 720 * time.Hour: trimLatest,

@@ -15,10 +15,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// Options are those of the `webhooks` block (specification.md, section 8), under the same names,
-// and what the process around gives.
+// Options are the options of the `webhooks` block (specification.md, section 8), under the same
+// names, and what the surrounding process provides.
 type Options struct {
-	RetryBackoff        []time.Duration // the earliest moment of each retry after the failure before it; three at most
+	RetryBackoff        []time.Duration // earliest moment of each retry after the failure before it
 	Timeout             time.Duration   // of one attempt
 	EndpointConcurrency int             // attempts in flight to one organization's endpoint
 	MaxInFlight         int             // events held in memory
@@ -30,12 +30,12 @@ type Options struct {
 	PassEvents          []string            // further events, whose payload leaves as published
 	AllowHTTP           bool
 	AllowNetworks       []netip.Prefix
-	CAFile              string        // PEM certificates trusted beside the system's
+	CAFile              string        // PEM certificates trusted in addition to the system's
 	GracePeriod         time.Duration // how long a shutdown waits for what is in flight
 
 	Version string       // for User-Agent: Tenzo-Webhooks/<version>
-	Logger  *slog.Logger // slog.Default where nil
-	Metrics *Metrics     // a private one where nil
+	Logger  *slog.Logger // slog.Default if nil
+	Metrics *Metrics     // a private one if nil
 }
 
 // Defaults returns the options of a `webhooks` block without lines.
@@ -53,15 +53,15 @@ func Defaults() Options {
 	}
 }
 
-// Validate says which option cannot work, by its name in the `webhooks` block. CAFile is read by
-// New.
+// Validate returns an error that names the first option that cannot work, as the `webhooks` block
+// spells it. New reads CAFile.
 func (o Options) Validate() error {
 	if len(o.RetryBackoff) > 3 {
-		return errors.New("retry_backoff: three values at most, for a delivery is tried at most 4 times")
+		return errors.New("retry_backoff: must have at most 3 values, since an event has at most 4 attempts")
 	}
 	for _, d := range o.RetryBackoff {
 		if d < 0 || d > time.Hour {
-			return fmt.Errorf("retry_backoff: %s is not between 0s and 1h", d)
+			return fmt.Errorf("retry_backoff: invalid duration %s: must be between 0s and 1h", d)
 		}
 	}
 	for _, rule := range []struct {
@@ -76,10 +76,10 @@ func (o Options) Validate() error {
 		{"max_in_flight_bytes", o.MaxInFlightBytes >= int64(o.MaxPayload), o.MaxInFlightBytes, "at least max_payload"},
 		{"dead_retention", o.DeadRetention >= time.Minute, o.DeadRetention, "at least 1m"},
 		{"dead_limit", o.DeadLimit >= 1, o.DeadLimit, "at least 1"},
-		{"grace_period", o.GracePeriod >= 0, o.GracePeriod, "0s or more"},
+		{"grace_period", o.GracePeriod >= 0, o.GracePeriod, "at least 0s"},
 	} {
 		if !rule.ok {
-			return fmt.Errorf("%s: %v is not %v", rule.name, rule.value, rule.why)
+			return fmt.Errorf("%s: invalid value %v: must be %v", rule.name, rule.value, rule.why)
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func (o Options) projector() (*payload.Projector, error) {
 	return payload.New(payload.Options{MaxPayload: o.MaxPayload, PassMembers: o.PassMembers, PassEvents: o.PassEvents})
 }
 
-// sender reads CAFile, whose certificates are trusted beside the system's.
+// sender reads CAFile, whose certificates are trusted in addition to the system's.
 func (o Options) sender() (*attempt.Sender, error) {
 	var roots *x509.CertPool
 	if o.CAFile != "" {
@@ -109,7 +109,7 @@ func (o Options) sender() (*attempt.Sender, error) {
 			roots = x509.NewCertPool() // a system without certificates of its own
 		}
 		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM", o.CAFile)
+			return nil, fmt.Errorf("ca_file: no PEM certificate in %s", o.CAFile)
 		}
 	}
 	return attempt.NewSender(attempt.Options{Policy: o.policy(), RootCAs: roots, Timeout: o.Timeout, Version: o.Version}), nil

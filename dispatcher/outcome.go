@@ -18,9 +18,9 @@ import (
 //	retryNow    StepRecordFailure  record_failure.lua  held; the attempt is made again
 //	retryLater  StepReschedule     record_failure.lua  retry
 //	parked      StepPark           park.lua            parked:<org>
-//	abandoned   none               none                held, until requeue.lua (reconcile), release.lua
-//	                                                   (shutdown) or recover.lua (another process)
-//	                                                   moves it to retry
+//	abandoned   none               none                held, until requeue.lua (reconcile),
+//	                                                   release.lua (shutdown) or recover.lua
+//	                                                   (another process) moves it to retry
 //
 // TestOutcomes goes through this table.
 type outcome struct {
@@ -37,11 +37,11 @@ type outcomeKind int
 const (
 	delivered  outcomeKind = iota // the endpoint acknowledged the event
 	skipped                       // the organization has no active webhook
-	dead                          // the payload is invalid, the URL is blocked, or the last retry failed
-	retryNow                      // failed; the retry is due after 0 s, and the event keeps its slot
-	retryLater                    // failed; the retry is due later, or due now without keeping the slot
+	dead                          // invalid payload, blocked URL, or the last retry failed
+	retryNow                      // failed; the retry is due after 0 s, the event keeps its slot
+	retryLater                    // failed; the retry is due later, the event gives up its slot
 	parked                        // the endpoint has no room in memory
-	abandoned                     // the session ends, or the event turned out not to be leased any more
+	abandoned                     // the session ends, or the event is not leased any more
 )
 
 // attempted is an attempt that was made.

@@ -41,7 +41,8 @@ func TestOutcomes(t *testing.T) {
 		{1, failed, specified, retryLater, queue.StepReschedule, "", 2 * s, 2, 500},
 		{2, failed, specified, retryLater, queue.StepReschedule, "", 4 * s, 3, 500},
 		{3, failed, specified, dead, queue.StepDeadLetter, queue.ReasonRetriesExhausted, 0, 4, 500},
-		{4, failed, specified, dead, queue.StepDeadLetter, queue.ReasonRetriesExhausted, 0, 5, 500}, // retry_backoff was shortened
+		// retry_backoff was shortened:
+		{4, failed, specified, dead, queue.StepDeadLetter, queue.ReasonRetriesExhausted, 0, 5, 500},
 		{0, refused, specified, retryNow, queue.StepRecordFailure, "", 0, 1, 0},
 		{0, failed, nil, dead, queue.StepDeadLetter, queue.ReasonRetriesExhausted, 0, 1, 500},
 		{0, failed, []time.Duration{5 * s}, retryLater, queue.StepReschedule, "", 5 * s, 1, 500},

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/attempt"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
+	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// Events that were taken while the end came are handed over at once, however long what is in flight
-// takes.
-func TestShutdownHandsOverWhatItTakes(t *testing.T) {
+// Events that are dequeued while the shutdown begins are requeued at once, however long what is in
+// flight takes.
+func TestShutdownRequeuesWhatIsDequeuedMeanwhile(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
 	n := newEndpoints()
@@ -43,4 +45,46 @@ func TestShutdownHandsOverWhatItTakes(t *testing.T) {
 	if err != nil || b.Difference != 0 || b.Delivered+b.Waiting+b.Duplicate != b.Published {
 		t.Errorf("books: %+v, %v", b, err)
 	}
+}
+
+// A shutdown begins nothing new, waits for what is in flight, and requeues the rest at once.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.webhook("slow")
+	e.webhook("hanging")
+	n, other := newEndpoints(), newEndpoints()
+	n.set("slow", func(ctx context.Context, r attempt.Request, nth int) attempt.Result {
+		select {
+		case <-time.After(1500 * time.Millisecond):
+			return ok
+		case <-ctx.Done():
+			return attempt.Result{Cancelled: true}
+		}
+	})
+	n.set("hanging", hangs(30*time.Second))
+	d, stop := e.dispatch(n, func(o *Options) { o.GracePeriod = 3 * time.Second })
+	e.publishMany(1, "slow")
+	e.publishMany(20, "hanging")
+	harness.Eventually(t, 10*time.Second, func() error {
+		if n.count("slow", "e0") == 0 || n.count("hanging", "e0") == 0 {
+			return fmt.Errorf("not begun")
+		}
+		return nil
+	})
+	e.dispatch(other, nil)
+	began := time.Now()
+	stop()
+	if d.Ready().OK {
+		t.Error("ready after the shutdown")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	e.books(5*time.Second, queue.Books{Published: 21, Delivered: 21})
+	e.everyOnce(n, "slow", 1, 0)
+	if other.count("slow", "e0") != 0 {
+		t.Error("what was in flight was sent again")
+	}
+	e.everyOnce(other, "hanging", 20, 0)
 }

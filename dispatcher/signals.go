@@ -8,7 +8,7 @@ import (
 // signals is how the rest of a session tells the fetcher what to look for.
 type signals struct {
 	awake      chan struct{} // there is room, or something to look for
-	mismatch   atomic.Bool   // a reply may have been lost: Redis may lease us events that we do not know of
+	mismatch   atomic.Bool   // a dequeue reply may have been lost
 	nextDueAt  atomic.Int64  // when retries are to be looked for, in Unix nanoseconds
 	unanswered func(error)   // reports that a step got no reply
 }

@@ -17,15 +17,16 @@ import (
 // TestResult is how a test attempt went.
 type TestResult struct {
 	Acknowledged bool
-	Status       int    // 0: no answer came
+	Status       int    // 0 if no answer came
 	Error        string // why it was not acknowledged, in words
 	Duration     time.Duration
 
 	Body  []byte         // what was sent
-	Trace *attempt.Trace // what went over the wire, phase by phase; nil where nothing did
+	Trace *attempt.Trace // what went over the wire, phase by phase; nil if nothing did
 }
 
-// Tester makes test attempts: one request each, in the delivery log, never retried, in no book.
+// Tester makes test attempts: one request each, in the delivery log, never retried, not in the
+// books.
 type Tester struct {
 	webhooks *webhook.Service
 	queue    *queue.Queue
@@ -52,7 +53,7 @@ func NewTester(st *store.Store, o Options) (*Tester, error) {
 }
 
 // Test sends a sample of event to the webhook of org, active or not. An attempt that was made is
-// never an error, however it ended; errors are *problem.Error or the store's.
+// never an error, however it ended. The errors are a *problem.Error or the store's.
 func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error) {
 	switch {
 	case event == "":
@@ -71,10 +72,10 @@ func (t *Tester) Test(ctx context.Context, org, event string) (TestResult, error
 	if r.Cancelled {
 		return TestResult{}, context.Cause(ctx)
 	}
-	// The log is for people who look later; the answer does not depend on it.
+	// The answer does not depend on the log.
 	_ = t.queue.LogAttempt(ctx, org, queue.Delivery{ID: id, Event: event, Status: r.Status, Error: r.Error, Duration: r.Duration, At: began})
 	return TestResult{Acknowledged: r.Acknowledged, Status: r.Status, Error: r.Error, Duration: r.Duration, Body: body, Trace: r.Trace}, nil
 }
 
-// Close closes the connections that are kept.
+// Close closes the pooled connections.
 func (t *Tester) Close() { t.sender.Close() }

@@ -13,10 +13,10 @@ type endpoint struct {
 	running []*Event // have a slot
 	waiting []*Event // wait in memory for a slot
 	bytes   int64    // of payload, of both
-	largest int64    // about the largest payload of late: the size that parked events are assumed to have
+	largest int64    // about the largest payload of late: parked events are assumed to be as large
 	parked  bool     // has parked events in Redis, as far as this process knows
 
-	healthy   bool          // the last acknowledgement was quick, and the endpoint was not unhealthy since
+	healthy   bool          // the last acknowledgement was quick, and it was not unhealthy since
 	unhealthy bool          // slow or failing
 	failures  int           // failed attempts in a row
 	fastest   time.Duration // about the shortest attempt of late

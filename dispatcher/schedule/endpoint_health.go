@@ -5,7 +5,7 @@ import "time"
 // How the health of an endpoint is judged.
 const (
 	slowAfter     = time.Second // an attempt in flight for longer makes its endpoint unhealthy
-	maxFailures   = 3           // failed attempts in a row do, and failures to connect in a row to its host
+	maxFailures   = 3           // failed attempts in a row do, or failures to connect to its host
 	startLimit    = 2           // attempts in flight to an endpoint of which nothing is known
 	queuePerSlot  = 8           // events waiting in memory for each slot of a healthy endpoint
 	endpointsIdle = 10 * time.Minute

@@ -32,14 +32,15 @@ func (u usage) minus(o usage) usage {
 // quota counts who uses how much of max_in_flight and max_in_flight_bytes, and decides who may use
 // how much. Of both:
 //
-//   - Unhealthy endpoints and those of unknown health have at most half together. Unhealthy ones get no
-//     more beyond three eighths, so that an endpoint of unknown health finds room to prove itself.
-//   - Healthy endpoints have the other half to themselves. But any of them may begin to hang, all at
-//     once, and an endpoint keeps what it has until its attempts end. So they get no more than half
-//     together, nor beyond five eighths of everything; an endpoint with few events goes up to three
-//     quarters; and an endpoint that has nothing gets a place whatever the others have.
-//   - Whatever the bytes, an endpoint's first event gets a place if it is so small that max_in_flight
-//     events of its size would not fill half of max_in_flight_bytes.
+//   - Unhealthy endpoints and those of unknown health have at most half together. Unhealthy ones
+//     get no more beyond three eighths, so that an endpoint of unknown health finds room to prove
+//     itself.
+//   - Healthy endpoints have the other half to themselves. But any of them may begin to hang, all
+//     at once, and an endpoint keeps what it has until its attempts end. So they get no more than
+//     half together, nor beyond five eighths of everything; an endpoint with few events goes up to
+//     three quarters; and an endpoint that has nothing gets a place whatever the others have.
+//   - Whatever the bytes, an endpoint's first event gets a place if it is so small that
+//     max_in_flight events of its size would not fill half of max_in_flight_bytes.
 //   - If nothing is counted yet, one event always fits.
 //
 // The rest beyond these shares holds events while the caller finds out that there is no place for

@@ -38,17 +38,18 @@ type Event struct {
 //
 // Invariants:
 //
-//  1. Every event in memory is in events exactly once, from before its endpoint knows it until Forget,
-//     which the caller calls once the event's last step is committed. It is in exactly one place: among
-//     its endpoint's running events (an attempt is under way or about to be), among its waiting events,
-//     or on its way out: in neither, while the step that lets go of it is committed. As long as the
-//     caller dequeues no more than Room allows, neither their number nor their bytes exceed the limits.
-//  2. An event waits only while another of its endpoint runs, whose end starts it: nothing waits for
-//     what may never come. Unhealthy endpoints have nothing waiting, endpoints of unknown health have
-//     queuePerSlot events waiting at most. (A closed scheduler starts nothing; Drain takes all that
-//     waits.)
-//  3. The quota counts for each tier what its endpoints have running and waiting, in events and bytes,
-//     at every moment. No place is given beyond what it allows.
+//  1. Every event in memory is in events exactly once, from before its endpoint knows it until
+//     Forget, which the caller calls once the event's last step is committed. It is in exactly one
+//     place: among its endpoint's running events (an attempt is under way or about to be), among
+//     its waiting events, or on its way out: in neither, while the step that lets go of it is
+//     committed. As long as the caller dequeues no more than Room allows, neither their number nor
+//     their bytes exceed the limits.
+//  2. An event waits only while another of its endpoint runs, whose end starts it: nothing waits
+//     for what may never come. Unhealthy endpoints have nothing waiting, endpoints of unknown
+//     health have queuePerSlot events waiting at most. (A closed scheduler starts nothing; Drain
+//     takes all that waits.)
+//  3. The quota counts for each tier what its endpoints have running and waiting, in events and
+//     bytes, at every moment. No place is given beyond what it allows.
 //  4. An endpoint with parked events and room for one is in unparkReady after the next Sweep at the
 //     latest, so whatever is parked comes back as soon as there is room.
 type Scheduler struct {

@@ -93,7 +93,7 @@ func DrainOnStopping(ctx caddy.Context, d *atomic.Pointer[dispatcher.Dispatcher]
 	}
 	return app.(*caddyevents.App).On("stopping", eventHandler(func() {
 		if running := d.Load(); running != nil && caddy.Exiting() {
-			running.WindUp()
+			running.Drain()
 		}
 	}))
 }
