@@ -165,7 +165,7 @@ func (e *env) dispatch(n *endpoints, change func(*Options)) (*Dispatcher, func()
 	return e.dispatchOn(e.store, n, change)
 }
 
-func (e *env) dispatchOn(st *store.Store, n *endpoints, change func(*Options)) (*Dispatcher, func()) {
+func (e *env) dispatchOn(st *store.Store, n sender, change func(*Options)) (*Dispatcher, func()) {
 	e.t.Helper()
 	o := Defaults()
 	o.Logger = slog.New(slog.NewTextHandler(testWriter{e.t}, nil))

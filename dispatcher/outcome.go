@@ -57,10 +57,14 @@ func decide(failed int, a *attempted, retryBackoff []time.Duration) outcome {
 		return outcome{kind: abandoned, attempt: a}
 	case a.Acknowledged:
 		return outcome{kind: delivered, attempt: a}
-	case a.Blocked:
+	case a.BlockedURL: // a name that resolves to a blocked address is tried again: resolvers err, too
 		return outcome{kind: dead, reason: queue.ReasonBlocked, attempt: a}
 	case failed >= len(retryBackoff):
-		return outcome{kind: dead, reason: queue.ReasonRetriesExhausted, charged: true, attempt: a}
+		reason := queue.ReasonRetriesExhausted
+		if a.Class == attempt.Blocked {
+			reason = queue.ReasonBlocked
+		}
+		return outcome{kind: dead, reason: reason, charged: true, attempt: a}
 	}
 	o := outcome{kind: retryLater, delay: retryBackoff[failed], charged: true, attempt: a}
 	if o.delay == 0 {

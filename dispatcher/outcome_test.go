@@ -20,8 +20,10 @@ func TestOutcomes(t *testing.T) {
 		ack       = attempt.Result{Acknowledged: true, Status: 204}
 		failed    = attempt.Result{Status: 500, Error: "answered 500"}
 		refused   = attempt.Result{ConnectFailed: true, Error: "connection refused"}
-		blocked   = attempt.Result{Blocked: true, Error: "not a public address"}
-		cancelled = attempt.Result{Cancelled: true}
+		blocked   = attempt.Result{Class: attempt.Blocked, BlockedURL: true, Error: "not a public address"}
+		// A name that resolved to such an address: it may resolve to another one the next time.
+		blockedName = attempt.Result{Class: attempt.Blocked, ConnectFailed: true, Error: "not a public address"}
+		cancelled   = attempt.Result{Cancelled: true}
 	)
 	for _, tt := range []struct {
 		recorded int // failed attempts before this one
@@ -48,6 +50,9 @@ func TestOutcomes(t *testing.T) {
 		{0, failed, []time.Duration{5 * s}, retryLater, queue.StepReschedule, "", 5 * s, 1, 500},
 		{0, blocked, specified, dead, queue.StepDeadLetter, queue.ReasonBlocked, 0, 0, 0},
 		{2, blocked, specified, dead, queue.StepDeadLetter, queue.ReasonBlocked, 0, 2, 0},
+		{0, blockedName, specified, retryNow, queue.StepRecordFailure, "", 0, 1, 0},
+		{2, blockedName, specified, retryLater, queue.StepReschedule, "", 4 * s, 3, 0},
+		{3, blockedName, specified, dead, queue.StepDeadLetter, queue.ReasonBlocked, 0, 4, 0},
 		{0, cancelled, specified, abandoned, 0, "", 0, 0, 0},
 		{3, cancelled, specified, abandoned, 0, "", 0, 3, 0},
 	} {

@@ -60,7 +60,7 @@ func TestWorkerOutcomes(t *testing.T) {
 		"invalid payload":       {body: `{"bad":1}`, kind: dead, reason: payload.InvalidPayload},
 		"blocked": {prepare: func(b *bench) {
 			b.endpoints.set("a", func(context.Context, attempt.Request, int) attempt.Result {
-				return attempt.Result{Blocked: true, Class: attempt.Blocked}
+				return attempt.Result{BlockedURL: true, Class: attempt.Blocked}
 			})
 		}, kind: dead, reason: queue.ReasonBlocked, sent: 1},
 		"the lease expires while draining": {prepare: func(b *bench) {

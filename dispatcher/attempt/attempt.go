@@ -24,7 +24,7 @@ const (
 	DNS          = "dns"
 	Connection   = "connection"
 	TLS          = "tls"
-	Blocked      = "blocked"
+	Blocked      = "blocked" // by the policy: no request was made
 	Other        = "other"
 )
 
@@ -52,7 +52,7 @@ type Result struct {
 	Status        int           // the HTTP status; 0 where none came
 	Error         string        // plain words; empty where acknowledged
 	Duration      time.Duration // until the status came, or the attempt failed
-	Blocked       bool          // refused by the policy: no request was made, none ever will be
+	BlockedURL    bool          // the URL itself is refused by the policy: no retry can help
 	ConnectFailed bool          // no connection was made (name, network, TLS): counts for its host
 	Cancelled     bool          // the caller's context ended first: the outcome is unknown
 	Trace         *Trace        // nil unless asked for

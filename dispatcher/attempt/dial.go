@@ -36,8 +36,13 @@ type dialError struct {
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// blockedError is a refusal by the policy: nothing was dialled.
-type blockedError struct{ err error }
+// blockedError is a refusal by the policy: nothing was dialled. literal says that the URL names the
+// address; otherwise a name resolved to it, and may resolve to another one the next time: a resolver
+// errs, too.
+type blockedError struct {
+	err     error
+	literal bool
+}
 
 func (e *blockedError) Error() string { return e.err.Error() }
 func (e *blockedError) Unwrap() error { return e.err }
@@ -109,6 +114,7 @@ func (s *Sender) connect(ctx context.Context, a *attemptState, network, addr str
 		return nil, &dialError{stageResolve, err}
 	}
 	a.updateTrace(func(t *Trace) { t.DNS = time.Since(began) })
+	_, notLiteral := netip.ParseAddr(host)
 	allowed := make([]string, 0, 4)
 	var refusal error // the first
 	for _, ip := range addresses {
@@ -116,7 +122,7 @@ func (s *Sender) connect(ctx context.Context, a *attemptState, network, addr str
 			break
 		}
 		if err := s.options.Policy.CheckIP(ip); err != nil {
-			if refusal == nil && ip.String() != host {
+			if refusal == nil && notLiteral != nil {
 				err = fmt.Errorf("%s does not resolve to an allowed address: %w", host, err)
 			}
 			refusal = cmp.Or(refusal, err)
@@ -128,7 +134,7 @@ func (s *Sender) connect(ctx context.Context, a *attemptState, network, addr str
 		if refusal == nil {
 			return nil, &dialError{stageResolve, &net.DNSError{Err: "no address", Name: host, IsNotFound: true}}
 		}
-		return nil, &blockedError{refusal}
+		return nil, &blockedError{refusal, notLiteral == nil}
 	}
 	began = a.enterStage(stageConnect)
 	conn, err := s.dialParallel(ctx, network, allowed)

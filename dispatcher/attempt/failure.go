@@ -30,7 +30,7 @@ func (s *Sender) classify(r *Result, host string, a *attemptState, err, cause er
 	switch {
 	case errors.As(err, &blocked):
 		r.Class, r.Error = Blocked, blocked.Error()
-		r.Blocked, r.ConnectFailed = true, false
+		r.BlockedURL, r.ConnectFailed = blocked.literal, !blocked.literal
 	case cause != nil && !errors.Is(cause, errTimeout):
 		r.Class, r.Error = Other, cancelledText
 		r.Cancelled, r.ConnectFailed = true, false

@@ -29,7 +29,7 @@ func TestStatuses(t *testing.T) {
 	} {
 		recv.SetAnswer(harness.Always(harness.Answer{Status: status}))
 		got := send(t, s, to(recv.URL(), ""))
-		if got.Class != want.class || got.Status != status || !strings.Contains(got.Error, want.words) || got.Duration <= 0 || got.ConnectFailed || got.Blocked || got.Cancelled {
+		if got.Class != want.class || got.Status != status || !strings.Contains(got.Error, want.words) || got.Duration <= 0 || got.ConnectFailed || got.BlockedURL || got.Cancelled {
 			t.Errorf("%d: %+v", status, got)
 		}
 	}

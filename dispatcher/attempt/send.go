@@ -62,7 +62,7 @@ func (s *Sender) Send(ctx context.Context, r Request) Result {
 	}
 	t := s.resolveTarget(r.Webhook)
 	if t.err != nil {
-		return Result{Class: Blocked, Error: t.err.Error(), Blocked: true}
+		return Result{Class: Blocked, Error: t.err.Error(), BlockedURL: true}
 	}
 	a := &attemptState{deadline: began.Add(s.options.Timeout)}
 	// The attempt's own context outlives Send, since the body of the response is read after it. The

@@ -179,7 +179,7 @@ func (s *Sender) checkSocket(_ context.Context, _, addr string, _ syscall.RawCon
 		return fmt.Errorf("dialling: %w", err)
 	}
 	if err := s.options.Policy.CheckIP(ip.Addr()); err != nil {
-		return &blockedError{err}
+		return &blockedError{err: err}
 	}
 	return nil
 }
