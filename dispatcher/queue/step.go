@@ -2,11 +2,13 @@ package queue
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
 // StepKind is what a Step does to an event that the process holds.
@@ -57,76 +59,21 @@ type CommitResult struct {
 func (p *Process) Commit(ctx context.Context, steps []Step) (CommitResult, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	c := CommitResult{Done: make([]bool, len(steps))}
-	all := make([]int, len(steps))
-	for i := range all {
-		all[i] = i
-	}
-	unknown, err := p.commit(ctx, steps, all, &c)
-	if err == nil && len(unknown) > 0 {
-		for _, s := range stepScripts {
-			if err := s.Load(ctx, p.q.store.Client()).Err(); err != nil {
-				return CommitResult{}, err
-			}
-		}
-		if unknown, err = p.commit(ctx, steps, unknown, &c); len(unknown) > 0 && err == nil {
-			err = errScriptUnknown
-		}
-	}
-	if err != nil {
-		return CommitResult{}, err
-	}
-	return c, nil
-}
-
-// errScriptUnknown is returned where Redis does not know a script that was loaded a moment ago:
-// another server answered, or somebody flushed the scripts.
-var errScriptUnknown = errors.New("redis does not know a script that was just loaded")
-
-// commit makes the selected steps. It returns those that were not made because Redis did not know
-// their script.
-func (p *Process) commit(ctx context.Context, steps []Step, selected []int, c *CommitResult) (unknown []int, err error) {
-	var byKind [stepKinds][]int
-	for _, i := range selected {
-		byKind[steps[i].Kind] = append(byKind[steps[i].Kind], i)
-	}
-	pipe := p.q.store.Client().Pipeline()
-	type part struct {
-		steps []int
-		cmd   *redis.Cmd
-	}
-	var parts []part
-	for kind, all := range byKind {
-		for len(all) > 0 {
-			n := min(len(all), maxStepEvents)
-			args := make([]any, 0, 1+n*6)
-			switch StepKind(kind) {
-			case StepDeliver:
-				args = append(args, "delivered")
-			case StepSkip:
-				args = append(args, "skipped")
-			}
-			for _, i := range all[:n] {
-				args = steps[i].append(args)
-			}
-			cmd := stepScripts[kind].EvalSha(ctx, pipe, p.q.keys(), p.q.arguments(p.name, args)...)
-			parts = append(parts, part{all[:n], cmd})
-			all = all[n:]
-		}
-	}
+	batches, calls := p.batches(steps)
 	logged := map[int]*redis.StringCmd{}
-	orgs := map[string]bool{} // whose delivery log grows
-	for _, i := range selected {
-		if steps[i].Delivery != nil {
-			org := steps[i].Event.OrgID
-			logged[i] = p.q.logAttempt(ctx, pipe, org, *steps[i].Delivery)
-			orgs[org] = true
+	replies := p.q.store.EvalPipeline(ctx, calls, func(pipe redis.Pipeliner) {
+		orgs := map[string]bool{} // whose delivery log grows
+		for i, s := range steps {
+			if s.Delivery != nil {
+				logged[i] = p.q.logAttempt(ctx, pipe, s.Event.OrgID, *s.Delivery)
+				orgs[s.Event.OrgID] = true
+			}
 		}
-	}
-	for org := range orgs {
-		p.q.capLog(ctx, pipe, org)
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+		for org := range orgs {
+			p.q.capLog(ctx, pipe, org)
+		}
+	})
+	c := CommitResult{Done: make([]bool, len(steps))}
 	for i, l := range logged {
 		if err := l.Err(); err != nil {
 			c.LogErr = err
@@ -134,25 +81,48 @@ func (p *Process) commit(ctx context.Context, steps []Step, selected []int, c *C
 			steps[i].Delivery = nil // not logged again if the caller repeats the commit
 		}
 	}
-	for _, part := range parts {
-		r, err := part.cmd.Slice()
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
-			unknown = append(unknown, part.steps...)
-			continue
-		}
+	for n, reply := range replies {
+		r, err := reply.Slice()
 		if err == nil && len(r) == 0 {
 			err = errReply
 		}
 		m, err := decodeReply(r, err, 1)
 		if err != nil {
-			return nil, err
+			return CommitResult{}, err
 		}
 		done := list(m[0])
-		for k, i := range part.steps {
+		for k, i := range batches[n] {
 			c.Done[i] = k < len(done) && num(done[k]) == 1
 		}
 	}
-	return unknown, nil
+	return c, nil
+}
+
+// batches returns the script calls that make steps, and for each call the indexes of its steps.
+func (p *Process) batches(steps []Step) (indexes [][]int, calls []store.ScriptCall) {
+	var byKind [stepKinds][]int
+	for i, s := range steps {
+		byKind[s.Kind] = append(byKind[s.Kind], i)
+	}
+	for kind, all := range byKind {
+		for batch := range slices.Chunk(all, maxStepEvents) {
+			args := make([]any, 0, 1+len(batch)*6)
+			switch StepKind(kind) {
+			case StepDeliver:
+				args = append(args, "delivered")
+			case StepSkip:
+				args = append(args, "skipped")
+			}
+			for _, i := range batch {
+				args = steps[i].append(args)
+			}
+			indexes = append(indexes, batch)
+			calls = append(calls, store.ScriptCall{
+				Script: stepScripts[kind], Keys: p.q.keys(), Args: p.q.arguments(p.name, args),
+			})
+		}
+	}
+	return indexes, calls
 }
 
 // append appends the step's arguments in the order of its script.

@@ -74,62 +74,38 @@ return 1
 `)
 
 // redisSink stores totals in Redis.
-type redisSink struct {
-	client redis.UniversalClient
-	names  store.Names
-}
+type redisSink struct{ store *store.Store }
 
 func (r *redisSink) Send(ctx context.Context, totals []Total, force bool) []error {
-	errs := make([]error, len(totals))
-	which := make([]int, len(totals))
-	for i := range which {
-		which[i] = i
-	}
-	unknownScript := r.sendPipeline(ctx, totals, force, which, errs, func(i int) bool { return i == 0 })
-	// In a Cluster, only one node has learned the script from that first EVAL.
-	r.sendPipeline(ctx, totals, force, unknownScript, errs, func(int) bool { return true })
-	return errs
-}
-
-// sendPipeline sends the totals with these indexes in one pipeline, and returns the indexes for
-// which a server did not know the script. The script's text is sent where teach says so.
-func (r *redisSink) sendPipeline(ctx context.Context, totals []Total, force bool, which []int, errs []error, teach func(i int) bool) (unknownScript []int) {
-	if len(which) == 0 {
-		return nil
-	}
-	pipe := r.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(which))
-	for i, w := range which {
-		t, silence, forced := totals[w], int64(0), 0
+	calls := make([]store.ScriptCall, len(totals))
+	for i, t := range totals {
+		silence, forced := int64(0), 0
 		if t.Sweep {
 			silence = int64(silentAfter / time.Second)
 		}
 		if force {
 			forced = 1
 		}
-		run := sendTotal.EvalSha
-		if teach(i) {
-			run = sendTotal.Eval
-		}
-		cmds[i] = run(ctx, pipe, []string{r.names.Usage(t.KeyID)},
-			t.Field, strconv.FormatUint(t.Count, 10), store.FormatTime(time.UnixMilli(t.LastUsed)), silence, forced)
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	for i, w := range which {
-		errs[w] = cmds[i].Err()
-		if redis.HasErrorPrefix(errs[w], "NOSCRIPT") {
-			unknownScript = append(unknownScript, w)
+		calls[i] = store.ScriptCall{
+			Script: sendTotal, Keys: []string{r.store.Names().Usage(t.KeyID)},
+			Args: []any{
+				t.Field, strconv.FormatUint(t.Count, 10), store.FormatTime(time.UnixMilli(t.LastUsed)), silence, forced,
+			},
 		}
 	}
-	return unknownScript
+	errs := make([]error, len(totals))
+	for i, reply := range r.store.EvalPipeline(ctx, calls, nil) {
+		errs[i] = reply.Err()
+	}
+	return errs
 }
 
 func (r *redisSink) Remove(ctx context.Context, totals []Total) []error {
 	errs := make([]error, len(totals))
-	pipe := r.client.Pipeline()
+	pipe := r.store.Client().Pipeline()
 	cmds := make([]*redis.IntCmd, len(totals))
 	for i, t := range totals {
-		cmds[i] = pipe.HDel(ctx, r.names.Usage(t.KeyID), t.Field)
+		cmds[i] = pipe.HDel(ctx, r.store.Names().Usage(t.KeyID), t.Field)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i := range cmds {

@@ -89,7 +89,7 @@ type Counters struct {
 // New returns counters that are written to the usage hashes of st. After each flush that had
 // something to send, onFlush is called with its result.
 func New(st *store.Store, logger *slog.Logger, onFlush func(ok bool)) *Counters {
-	u := NewOver(&redisSink{client: st.Client(), names: st.Names()}, logger, onFlush)
+	u := NewOver(&redisSink{store: st}, logger, onFlush)
 	onDial(st.Client(), u.ResendAll)
 	return u
 }
