@@ -114,8 +114,9 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	defer unhook()
 	janitor := &janitor{
 		queue: d.queue, deadLimit: int64(d.options.DeadLimit), metrics: d.metrics, logger: d.options.Logger,
-		sweepWebhooks: d.webhooks.sweep,
+		sweepWebhooks: d.webhooks.sweep, reporter: d.reporter,
 	}
+	defer d.reporter.logRest()
 	defer startLoop(context.Background(), janitor.run).stop()
 	for {
 		s := newSession(d, d.queue.NewProcess())

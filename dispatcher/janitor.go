@@ -25,6 +25,7 @@ type janitor struct {
 	metrics       *Metrics
 	logger        *slog.Logger
 	sweepWebhooks func() // drops cached webhooks that are too old to be used
+	reporter      *reporter
 
 	nextTrim nextTrim
 }
@@ -35,6 +36,7 @@ func (j *janitor) run(ctx context.Context) {
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		j.updateGauges(ctx)
+		j.reporter.logDue()
 		if n%auditEvery == 0 {
 			j.audit(ctx)
 		}

@@ -28,11 +28,15 @@ type reporter struct {
 	logLossAt     time.Time // when the delivery log last lost entries
 	stepFailedAt  time.Time // when a failed step was last logged
 	suppressed    int
-	skippedAt     map[string]time.Time // by organization: when skipped events were last logged
+	dead, skips   *digest
 }
 
 func newReporter(logger *slog.Logger) *reporter {
-	return &reporter{logger: logger, limit: rate.NewLimiter(5, 30), skippedAt: map[string]time.Time{}}
+	return &reporter{
+		logger: logger, limit: rate.NewLimiter(5, 30),
+		dead:  newDigest(slog.LevelWarn, "event moved to dead letters", "events moved to dead letters"),
+		skips: newDigest(slog.LevelInfo, "event skipped: no active webhook", "events skipped: no active webhook"),
+	}
 }
 
 // log writes a line, or counts it if there are too many.
@@ -132,27 +136,51 @@ func (r *reporter) endpoint(change schedule.HealthChange, org, why string) {
 	}
 }
 
+// deadLettered notes an event that was moved to the dead letters.
 func (r *reporter) deadLettered(ev *event, reason string) {
-	r.log(slog.LevelWarn, "event moved to dead letters",
-		"org_id", ev.OrgID, "id", ev.ID, "event", ev.Event, "reason", reason, "error", ev.LastError)
+	r.digested(r.dead, ev.OrgID, "id", ev.ID, "event", ev.Event, "reason", reason, "error", ev.LastError)
 }
 
-// skipped logs an organization's skipped events once a minute.
+// skipped notes an event that was skipped.
 func (r *reporter) skipped(ev *event) {
+	r.digested(r.skips, ev.OrgID, "id", ev.ID, "event", ev.Event)
+}
+
+// digested counts an event, and logs it if its organization had no line in the last minute.
+func (r *reporter) digested(d *digest, org string, fields ...any) {
 	r.mu.Lock()
-	now := time.Now()
-	quiet := now.Sub(r.skippedAt[ev.OrgID]) < time.Minute
-	if !quiet {
-		if len(r.skippedAt) > 10_000 {
-			clear(r.skippedAt)
-		}
-		r.skippedAt[ev.OrgID] = now
-	}
+	d.add(org, fields...)
+	l, due := d.take(org, time.Now(), r.limit.Allow)
 	r.mu.Unlock()
-	if !quiet {
-		r.log(slog.LevelInfo, "skipping events: the organization has no active webhook", "org_id", ev.OrgID, "id", ev.ID)
+	if due {
+		r.write(l)
 	}
 }
+
+// logDue logs what was counted, where its minute is over.
+func (r *reporter) logDue() {
+	r.mu.Lock()
+	now := time.Now()
+	lines := append(r.dead.due(now, r.limit.Allow), r.skips.due(now, r.limit.Allow)...)
+	r.mu.Unlock()
+	for _, l := range lines {
+		r.write(l)
+	}
+}
+
+// logRest logs what was counted and is not logged yet, before the dispatcher ends.
+func (r *reporter) logRest() {
+	for _, d := range []*digest{r.dead, r.skips} {
+		r.mu.Lock()
+		l, any := d.rest()
+		r.mu.Unlock()
+		if any {
+			r.write(l)
+		}
+	}
+}
+
+func (r *reporter) write(l line) { r.logger.Log(context.Background(), l.level, l.msg, l.fields...) }
 
 // stop notes that the dispatcher shuts down.
 func (r *reporter) stop() {
