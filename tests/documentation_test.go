@@ -201,6 +201,29 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	}
 }
 
+// Every option of the Caddyfile is in README.md and in the specification.
+func TestOptionsAreDocumented(t *testing.T) {
+	option := regexp.MustCompile(`\b(?:[a-z]+\("|name: ")([a-z]+(?:_[a-z]+)*)", (?:&|min|block)`)
+	found := 0
+	for _, name := range files(t, ".go") {
+		if path.Dir(name) != "caddymodule" || isTest(name) {
+			continue
+		}
+		for _, m := range option.FindAllStringSubmatch(read(t, name), -1) {
+			found++
+			named := regexp.MustCompile(`\b` + m[1] + `\b`)
+			for _, document := range []string{"README.md", "config/docs/specification.md"} {
+				if !named.MatchString(read(t, document)) {
+					t.Errorf("%s does not name the option %s", document, m[1])
+				}
+			}
+		}
+	}
+	if found < 25 {
+		t.Errorf("found %d options", found)
+	}
+}
+
 var packageLine = regexp.MustCompile(`(?m)^ {4,}([a-z/]+) {2,}\S`)
 
 // ARCHITECTURE.md lists every package that is part of the program, and no other.

@@ -265,17 +265,48 @@ func decode(t testing.TB, document string) map[string]any {
 	return m
 }
 
+// lacking returns the paths of documented members that no part of a value has.
+func lacking(s shape, value any, path string) (paths []string) {
+	var elements []any
+	var documented map[string]shape
+	switch s := s.(type) {
+	case members:
+		elements, documented = []any{value}, s
+	case list:
+		elements, _ = value.([]any)
+		documented, path = s, path+"[]"
+	default:
+		return nil
+	}
+	for name, member := range documented {
+		if member == private {
+			continue
+		}
+		var found []any
+		for _, element := range elements {
+			object, _ := element.(map[string]any)
+			if v, ok := object[name]; ok {
+				found = append(found, v)
+			}
+		}
+		if len(found) == 0 {
+			paths = append(paths, joinPath(path, name))
+			continue
+		}
+		paths = append(paths, lacking(member, found[0], joinPath(path, name))...)
+	}
+	return paths
+}
+
+// The samples are public payloads and show every documented member.
 func TestSample(t *testing.T) {
 	for _, event := range Events() {
 		got, err := project(t, Options{}, event, string(Sample(event, "acme")))
 		if err != nil || got != string(Sample(event, "acme")) {
 			t.Errorf("%s is not a public payload: %v\n%s", event, err, got)
 		}
-		fields := decode(t, got)
-		for name := range documented[event] {
-			if _, found := fields[name]; !found {
-				t.Errorf("%s: the sample has no %s", event, name)
-			}
+		for _, path := range lacking(documented[event], decode(t, got), "") {
+			t.Errorf("%s: the sample has no %s", event, path)
 		}
 	}
 	if got := string(Sample("candidate.hired", "acme")); got != `{"event":"candidate.hired"}` {
