@@ -23,7 +23,7 @@ func TestEvalPipelineSendsUnknownScripts(t *testing.T) {
 		"cluster": {cluster.URL(), cluster.Nodes},
 	} {
 		t.Run(name, func(t *testing.T) {
-			st := open(t, s.url)
+			st := open(t, store.Options{URL: s.url})
 			const n = 60 // over all nodes of the Cluster
 			for round := range 3 {
 				if round == 1 {
