@@ -201,6 +201,27 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	}
 }
 
+// The reworded log lines that CHANGELOG.md names are those that the code writes.
+func TestChangelogNamesMessages(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, "CHANGELOG.md"), "| before | now |")
+	source, found := sources(t), 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 2 {
+			continue
+		}
+		for _, m := range codeSpan.FindAllStringSubmatch(cells[1], -1) {
+			found++
+			if message, _, _ := strings.Cut(m[1], " …"); !strings.Contains(source, `"`+strings.TrimSuffix(message, ":")) {
+				t.Errorf("no message begins with %q", message)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d messages", found)
+	}
+}
+
 // Every option of the Caddyfile is in README.md and in the specification.
 func TestOptionsAreDocumented(t *testing.T) {
 	option := regexp.MustCompile(`\b(?:[a-z]+\("|name: ")([a-z]+(?:_[a-z]+)*)", (?:&|min|block)`)
