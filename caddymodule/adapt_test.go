@@ -16,8 +16,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 )
 
-// TestAdapt adapts each Caddyfile of testdata/adapt and compares what comes out, JSON or a part of an error, with what stands below the
-// dashes.
+// TestAdapt adapts each Caddyfile in testdata/adapt and compares the result, JSON or a part of an
+// error message, with the text below the dashes.
 func TestAdapt(t *testing.T) {
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	if err != nil || len(files) < 10 {
@@ -62,8 +62,8 @@ func decode(t *testing.T, text string) (v any) {
 	return v
 }
 
-// TestDefaultCaddyfile holds the Caddyfile at the root: it loads nothing that is not there, dials nothing, and is formatted as
-// `caddy fmt` does.
+// TestDefaultCaddyfile checks the Caddyfile at the root: its modules exist, validating it dials
+// nothing, and it is formatted like `caddy fmt` does.
 func TestDefaultCaddyfile(t *testing.T) {
 	text, err := os.ReadFile("../Caddyfile")
 	if err != nil {

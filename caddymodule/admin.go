@@ -9,8 +9,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// Admin serves the HTTP API under `/tenzo/` on Caddy's admin endpoint, for any organization. Caddy makes it before the apps, and never
-// cleans it up, so it asks for the active configuration's app with every request.
+// Admin serves the HTTP API under `/tenzo/` on Caddy's admin endpoint, for any organization. Caddy
+// creates it before the apps, and never cleans it up, so Admin looks up the active configuration's
+// app with every request.
 type Admin struct{}
 
 // CaddyModule returns the Caddy module information.

@@ -18,7 +18,7 @@ func adminSite(listen, rest string) string {
 	return fmt.Sprintf("{\n\tadmin %s {\n\t\torigins %s\n\t}\n%s", listen, origins, rest)
 }
 
-// outwardIP is an address of this machine that is not loopback, or loopback's where it has none.
+// outwardIP returns an address of this machine that is not loopback, or loopback if there is none.
 func outwardIP() string {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
@@ -44,7 +44,8 @@ func TestAdminServesTheAPI(t *testing.T) {
 		t.Errorf("openapi.json: %s", response.Status)
 	}
 
-	// The active configuration's app serves, also after reloads, and after one that has none.
+	// The active configuration's app serves after reloads, too, and after a configuration without
+	// it.
 	second := startStore(t)
 	there := createKey(t, second, "acme")
 	load(t, adminSite(listen, "\ttenzo {\n\t\twebhooks\n\t}\n}"))

@@ -15,24 +15,28 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-var errInvalidPrefix = errors.New("it must not be empty and must hold neither braces nor spaces")
+var errInvalidPrefix = errors.New("must not be empty and must not contain braces or spaces")
 
-// App is where everything of tenzo-gateway shares one Redis: API keys, their use, and webhooks.
+// App holds what all parts of tenzo-gateway share: one Redis with API keys, their usage, and
+// webhooks.
 //
-// Sites need no configuration of it: without the global option `tenzo` it holds with its defaults.
+// Sites work without configuring it: without the global option `tenzo` the app uses its defaults.
 type App struct {
-	// The Redis that holds keys, webhooks and events: a `redis://`, `rediss://` or `unix://` URL, or the word `embedded` for a server in
-	// this process, for trial, that keeps everything in memory. A password must not stand here literally, as it would show in every dump
-	// of the configuration: use `{env.*}`, `{file.*}` or the URL's parameter `password_file`. Default: `{env.TENZO_REDIS_URL}`.
+	// The Redis that holds keys, webhooks and events: a `redis://`, `rediss://` or `unix://` URL,
+	// or the word `embedded` for a trial server in this process that keeps everything in memory. A
+	// literal password is refused, because every dump of the configuration would show it: use
+	// `{env.*}`, `{file.*}` or the URL's parameter `password_file`. Default:
+	// `{env.TENZO_REDIS_URL}`.
 	Redis string `json:"redis,omitempty"`
 
-	// What every key in Redis begins with; without braces and spaces. Default: `tenzo:`.
+	// The prefix of every key in Redis, without braces and spaces. Default: `tenzo:`.
 	KeyPrefix string `json:"key_prefix,omitempty"`
 
-	// How API keys are looked up and remembered.
+	// How API keys are looked up and cached.
 	Keys *KeyOptions `json:"keys,omitempty"`
 
-	// Present, this process delivers webhooks, with these options. Default: absent, deliveries are another process' business.
+	// If present, this process delivers webhooks, with these options. Default: absent; another
+	// process delivers them.
 	Webhooks *WebhookOptions `json:"webhooks,omitempty"`
 
 	runtime           *runtime.Runtime
@@ -45,21 +49,24 @@ type App struct {
 	releaseDispatcher func() error // set only while this instance holds a reference to dispatcher
 }
 
-// KeyOptions say how API keys are looked up and remembered.
+// KeyOptions configure how API keys are looked up and cached.
 type KeyOptions struct {
-	// How many verified keys are remembered, in keys. Default: 100000.
+	// How many verified keys are cached. Default: 100000.
 	CacheSize int `json:"cache_size,omitempty"`
 
-	// How long a verified key is trusted without reading it again, counted from before the read; 60s at most. Default: 60s.
+	// How long a verified key is trusted without reading it again, counted from before the read; at
+	// most 60s. Default: 60s.
 	CacheTTL caddy.Duration `json:"cache_ttl,omitempty"`
 
-	// How many unknown keys one client address may try before it is slowed down (IPv6: one /64). Default: 100.
+	// How many unknown keys one client address (IPv6: one /64) may try before it is limited to
+	// `unknown_key_rate`. Default: 100.
 	UnknownKeyBurst int `json:"unknown_key_burst,omitempty"`
 
-	// How many unknown keys a second a client address may try once the burst is spent. Default: 1.
+	// How many unknown keys a second a client address may try after the burst. Default: 1.
 	UnknownKeyRate float64 `json:"unknown_key_rate,omitempty"`
 
-	// Refuse keys whose checksum is wrong without asking Redis; only where all keys were made by this program. Default: false.
+	// Refuse keys with a wrong checksum without asking Redis. Only for deployments whose keys were
+	// all created by this program. Default: false.
 	RequireChecksum bool `json:"require_checksum,omitempty"`
 }
 
@@ -68,8 +75,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: idApp, New: func() caddy.Module { return new(App) }}
 }
 
-// Provision checks the options and takes hold of what survives reloads. It dials nothing: `caddy validate` comes here too. Handlers may
-// use the app as soon as this returns, since Caddy starts apps in no particular order.
+// Provision validates the options and acquires the Runtime. It dials nothing, because `caddy
+// validate` calls it too. Handlers may use the app as soon as Provision has returned: Caddy starts
+// apps in no particular order.
 func (a *App) Provision(ctx caddy.Context) error {
 	target, err := resolveRedis(a.Redis)
 	if err != nil {
@@ -96,7 +104,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.runtime, a.releaseRuntime, err = runtime.Acquire(target, a.generation); err != nil {
 		return err
 	}
-	deliveries := dispatcher.Defaults() // without `webhooks`, only public HTTPS addresses may be saved and tested
+	// Without `webhooks`, only public HTTPS addresses may be saved and tested.
+	deliveries := dispatcher.Defaults()
 	deliveries.Version = version()
 	if a.dispatcherConfig != nil {
 		deliveries = a.dispatcherConfig.Options
@@ -110,7 +119,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return runtime.RegisterMetrics(ctx.GetMetricsRegistry(), a.Webhooks != nil)
 }
 
-// Start lets the runtime talk to Redis and, with a `webhooks` block, deliver.
+// Start lets the Runtime contact Redis and, with a `webhooks` block, deliver webhooks.
 func (a *App) Start() error {
 	a.runtime.Activate(a.generation)
 	if err := a.runtime.Start(); err != nil {
@@ -128,8 +137,9 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop ends this configuration's deliveries. On a reload the new configuration has started by now: where it delivers with the same
-// options the dispatcher goes on undisturbed. Everything else stays usable until Cleanup, since the http app may stop later than this.
+// Stop ends this configuration's deliveries. On a reload the new configuration has started by now;
+// if its options are the same, the dispatcher keeps running undisturbed. Everything else stays
+// usable until Cleanup, because the http app may stop later than this one.
 func (a *App) Stop() error {
 	if a.releaseDispatcher == nil {
 		return nil
@@ -140,7 +150,7 @@ func (a *App) Stop() error {
 	return release()
 }
 
-// Cleanup gives up this configuration's hold on the runtime. It is also called when Provision failed.
+// Cleanup releases the Runtime. Caddy calls it after a failed Provision too.
 func (a *App) Cleanup() error {
 	if a.releaseRuntime == nil {
 		return nil
@@ -154,8 +164,8 @@ func (a *App) Cleanup() error {
 	return release()
 }
 
-// options returns valid options of package keyauth, with the defaults for what is not configured. The
-// receiver may be nil.
+// options returns valid options of package keyauth, with the defaults for what is not configured.
+// The receiver may be nil.
 func (k *KeyOptions) options() (keyauth.Options, error) {
 	o := keyauth.Defaults()
 	if k == nil {
@@ -169,7 +179,8 @@ func (k *KeyOptions) options() (keyauth.Options, error) {
 	return o, o.Validate()
 }
 
-// appOf returns the app that ctx's configuration shares, made with its defaults where the configuration has none.
+// appOf returns the app of ctx's configuration. If the configuration has none, Caddy creates it
+// with its defaults.
 func appOf(ctx caddy.Context) (*App, error) {
 	m, err := ctx.App(idApp)
 	if err != nil {

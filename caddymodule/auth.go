@@ -13,11 +13,11 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
 )
 
-// Auth lets in requests that carry a valid API key, in `Authorization: Bearer tenzo_pk_…` or as the bare value of that header, counts the
-// use of the key, and tells the upstream in `X-Tenzo-Org-Id` and `X-Tenzo-Key-Id` whose request it is. Whatever a client sends under
-// `X-Tenzo-*` is removed.
+// Auth admits requests with a valid API key, in `Authorization: Bearer tenzo_pk_…` or as the bare
+// value of that header. It counts the usage of the key, and sets `X-Tenzo-Org-Id` and
+// `X-Tenzo-Key-Id` for the upstream. Every `X-Tenzo-*` header of the client is removed.
 //
-// Requests that are let in set these placeholders:
+// Admitted requests set these placeholders:
 //
 // Placeholder | Description
 // ------------|---------------
@@ -25,17 +25,18 @@ import (
 // `{http.auth.user.org_id}` | The organization that the key belongs to
 // `{http.auth.user.key_name}` | The name of the key
 //
-// Requests that are refused set `{http.vars.tenzo_refusal}` to the code of the refusal, such as `revoked_api_key`; with `pass_errors`, a
-// route for errors may tell them apart by it.
+// Refused requests set `{http.vars.tenzo_refusal}` to the code of the refusal, such as
+// `revoked_api_key`. With `pass_errors`, error routes can distinguish refusals by it.
 type Auth struct {
 	// The realm of the challenge in `WWW-Authenticate`. Default: `Tenzo Public API`.
 	Realm string `json:"realm,omitempty"`
 
-	// Hand the client's `Authorization` header on to the upstream; ordinarily it is removed. Default: false.
+	// Forward the client's `Authorization` header to the upstream instead of removing it. Default:
+	// false.
 	ForwardAuthorization bool `json:"forward_authorization,omitempty"`
 
-	// Leave the body of refusals to the site's error routes (`handle_errors`); status and headers stay the same. Default: false, this
-	// handler writes them as `application/problem+json`.
+	// Leave the body of refusals to the site's error routes (`handle_errors`); status and headers
+	// stay the same. Default: false; this handler writes them as `application/problem+json`.
 	PassErrors bool `json:"pass_errors,omitempty"`
 
 	auth *keyauth.Auth
@@ -43,8 +44,8 @@ type Auth struct {
 
 // Names of request variables.
 const (
-	varByKey   = "tenzo_by_key"  // true where an API key let the request in
-	varRefusal = "tenzo_refusal" // set where it was refused
+	varByKey   = "tenzo_by_key"  // true if an API key admitted the request
+	varRefusal = "tenzo_refusal" // the code of the refusal, if it was refused
 )
 
 // CaddyModule returns the Caddy module information.
@@ -62,7 +63,7 @@ func (Auth) CaddyModule() caddy.ModuleInfo {
 func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
-		return d.Err("tenzo_auth takes no arguments beside a matcher")
+		return d.Err("tenzo_auth takes no arguments except a matcher")
 	}
 	return parseBlock(d, "tenzo_auth", []subdirective{
 		text("realm", &a.Realm),
@@ -71,7 +72,7 @@ func (a *Auth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
-// Provision takes the runtime of this configuration's app.
+// Provision gets the key verification of this configuration's app.
 func (a *Auth) Provision(ctx caddy.Context) error {
 	app, err := appOf(ctx)
 	if err != nil {
@@ -84,8 +85,8 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// ServeHTTP implements caddyhttp.MiddlewareHandler. The client's claims are removed before anything is decided, so that an error route
-// cannot forward them either.
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It removes the identity headers of the client
+// before it decides, so that an error route cannot forward them either.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	ctx := r.Context()
 	values := r.Header["Authorization"]
@@ -105,7 +106,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		vars[varByKey] = true
 	}
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.auth.user.id", key.KeyID) // over what another handler may have set
+		repl.Set("http.auth.user.id", key.KeyID) // replaces the value of an earlier handler
 		repl.Map(key.placeholder)
 	}
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
@@ -114,10 +115,10 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return next.ServeHTTP(w, r)
 }
 
-// identity is whose request one is, as placeholders and the access log show it.
+// identity shows the key of a request to placeholders and the access log.
 type identity keyauth.Record
 
-// placeholder answers for the placeholders that no other handler sets.
+// placeholder resolves the placeholders that only this handler sets.
 func (i *identity) placeholder(name string) (any, bool) {
 	switch name {
 	case "http.auth.user.org_id":

@@ -38,7 +38,7 @@ func TestAuthForwardsAuthorization(t *testing.T) {
 	key := createKey(t, startStore(t), "acme")
 	up, addr := startUpstream(t), harness.FreeAddr(t)
 	load(t, identitySite(addr, "tenzo_auth {\nforward_authorization\n}", up.addr()))
-	// Not even by naming it in Connection can a client take it away.
+	// A client cannot remove the header by naming it in Connection, either.
 	for _, connection := range []string{"close", "close, Authorization"} {
 		raw(t, addr, lines("GET / HTTP/1.1", "Host: gateway", "Connection: "+connection, "Authorization: bearer  "+key.Secret, "", ""))
 		if got := up.last(t).header.Get("Authorization"); got != "bearer  "+key.Secret {
@@ -177,7 +177,7 @@ http://%s {
 	respond "second"
 	tenzo_health
 }`, first, second))
-	awaitFollower(t) // which makes everything read before its first contact be read again
+	awaitFollower(t) // its first contact makes keys that were read before be read again
 	before := counter(t, "tenzo_auth_lookups_total", "source", "redis")
 	for addr, want := range map[string]string{first: "first", second: "second"} {
 		if response, body := get(t, client(t), "http://"+addr, key.Secret); response.StatusCode != 200 || body != want {

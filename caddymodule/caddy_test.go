@@ -24,7 +24,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// Caddy is one per process, so no test here is parallel.
+// There is one Caddy per process, so no test in this package is parallel.
 
 // adapt turns a Caddyfile into JSON.
 func adapt(t *testing.T, caddyfile string) []byte {
@@ -36,7 +36,8 @@ func adapt(t *testing.T, caddyfile string) []byte {
 	return config
 }
 
-// load makes a Caddyfile the running configuration; loading again is a reload. Everything ends with the test.
+// load makes a Caddyfile the running configuration; loading again is a reload. Caddy stops with the
+// test.
 func load(t *testing.T, caddyfile string) {
 	t.Helper()
 	stopAtEnd(t)
@@ -45,7 +46,7 @@ func load(t *testing.T, caddyfile string) {
 	}
 }
 
-var stopping sync.Map // by test: whether it will stop Caddy
+var stopping sync.Map // by name of the test: whether it will stop Caddy
 
 func stopAtEnd(t *testing.T) {
 	if _, set := stopping.LoadOrStore(t.Name(), true); set {
@@ -57,7 +58,7 @@ func stopAtEnd(t *testing.T) {
 	})
 }
 
-// stopCaddy stops what runs, and what former configurations left behind.
+// stopCaddy stops the running configuration and what former ones left behind.
 func stopCaddy(t *testing.T) {
 	t.Helper()
 	if err := caddy.Stop(); err != nil {
@@ -72,7 +73,7 @@ func stopCaddy(t *testing.T) {
 	runtime.CloseEmbedded(ctx)
 }
 
-// startStore starts a marked Redis, and names it in the environment as operators do.
+// startStore starts an initialized Redis, and sets its URL in the environment like operators do.
 func startStore(t *testing.T) *harness.Redis {
 	t.Helper()
 	r := harness.StartRedis(t)
@@ -81,7 +82,7 @@ func startStore(t *testing.T) *harness.Redis {
 	return r
 }
 
-// openStore opens the Redis that the environment names.
+// openStore opens the Redis at url.
 func openStore(t *testing.T, url string) *store.Store {
 	t.Helper()
 	st, err := store.Open(store.Options{URL: url})
@@ -92,7 +93,7 @@ func openStore(t *testing.T, url string) *store.Store {
 	return st
 }
 
-// createKey makes an API key of an organization.
+// createKey creates an API key of an organization.
 func createKey(t *testing.T, r *harness.Redis, org string) apikey.Created {
 	t.Helper()
 	key, err := apikey.NewService(openStore(t, r.URL())).Create(t.Context(), org, apikey.Params{Name: "test"})
@@ -102,14 +103,14 @@ func createKey(t *testing.T, r *harness.Redis, org string) apikey.Created {
 	return key
 }
 
-// upstream is a server that keeps what it was asked.
+// upstream is a server that records its requests.
 type upstream struct {
 	*httptest.Server
 	mu       sync.Mutex
 	requests []seen
 }
 
-// seen is a request as the upstream saw it, its trailers included.
+// seen is a request as the upstream received it, with its trailers.
 type seen struct {
 	header, trailer http.Header
 	body            string
@@ -131,7 +132,7 @@ func startUpstream(t *testing.T) *upstream {
 
 func (u *upstream) addr() string { return u.Listener.Addr().String() }
 
-// last returns the latest request and forgets all.
+// last returns the only recorded request and clears the record.
 func (u *upstream) last(t *testing.T) seen {
 	t.Helper()
 	u.mu.Lock()
@@ -144,7 +145,7 @@ func (u *upstream) last(t *testing.T) seen {
 	return r
 }
 
-// client is an HTTP client whose connections end with the test.
+// client returns an HTTP client whose connections close with the test.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true}
@@ -152,7 +153,7 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }
 
-// get asks for a URL with a key (none where empty).
+// get requests a URL with a key, or without one if key is empty.
 func get(t *testing.T, c *http.Client, url, key string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -163,7 +164,7 @@ func get(t *testing.T, c *http.Client, url, key string) (*http.Response, string)
 		request.Header.Set("Authorization", "Bearer "+key)
 	}
 	response, err := c.Do(request)
-	for range 3 { // a server that a reload replaces hangs up on a connection of which it has read nothing yet
+	for range 3 { // a server that is replaced closes connections from which it has read nothing yet
 		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 			break
 		}
@@ -202,7 +203,7 @@ func raw(t *testing.T, addr, request string) string {
 // lines joins an HTTP request's lines.
 func lines(l ...string) string { return strings.Join(l, "\r\n") }
 
-// port is the port of an address.
+// port returns the port of an address.
 func port(addr string) string {
 	_, p, _ := net.SplitHostPort(addr)
 	return p
@@ -218,7 +219,7 @@ func readAll(t *testing.T, response *http.Response) string {
 	return string(body)
 }
 
-// counter is the value of a metric of the running configuration, with one label.
+// counter returns the value of a counter of the running configuration with one label.
 func counter(t *testing.T, name, label, value string) float64 {
 	t.Helper()
 	active := caddy.ActiveContext()
@@ -242,7 +243,7 @@ func counter(t *testing.T, name, label, value string) float64 {
 	return 0
 }
 
-// await receives from a channel, within reason.
+// await receives from a channel within 20 s.
 func await[T any](t *testing.T, from <-chan T) (v T) {
 	t.Helper()
 	select {
@@ -253,7 +254,7 @@ func await[T any](t *testing.T, from <-chan T) (v T) {
 	return v
 }
 
-// activeApp is the app of the running configuration.
+// activeApp returns the app of the running configuration.
 func activeApp(t *testing.T) *App {
 	t.Helper()
 	app, err := caddy.ActiveContext().AppIfConfigured(idApp)
@@ -294,5 +295,5 @@ func gauge(t *testing.T, name string) float64 {
 	return 0
 }
 
-// loopback is what webhooks may reach in tests.
+// loopback is the network that webhooks may reach in tests.
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

@@ -17,7 +17,8 @@ import (
 // parseGlobalOption turns the global option `tenzo` into the app's JSON.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
-		return nil, d.Err("the global option 'tenzo' stands twice")
+		d.Next() // to the option's name, whose line the error shows
+		return nil, d.Err("duplicate global option 'tenzo'")
 	}
 	a := new(App)
 	if err := a.UnmarshalCaddyfile(d); err != nil {
@@ -26,14 +27,14 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: idApp, Value: caddyconfig.JSON(a, nil)}, nil
 }
 
-// directive is a handler that reads its own Caddyfile syntax.
+// directive is a handler that parses its own Caddyfile syntax.
 type directive[T any] interface {
 	*T
 	caddyhttp.MiddlewareHandler
 	caddyfile.Unmarshaler
 }
 
-// parseDirective makes a handler of a directive's tokens.
+// parseDirective creates a handler from a directive's tokens.
 func parseDirective[T any, P directive[T]](h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	handler := P(new(T))
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
@@ -59,11 +60,11 @@ func parseDirective[T any, P directive[T]](h httpcaddyfile.Helper) (caddyhttp.Mi
 //	    }
 //	}
 //
-// WebhookOptions says what may stand in webhooks.
+// WebhookOptions documents the options in webhooks.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume option name
 	if d.NextArg() {
-		return d.Err("the global option 'tenzo' takes a block and no arguments")
+		return d.Err("global option 'tenzo' takes a block and no arguments")
 	}
 	return parseBlock(d, "tenzo", []subdirective{
 		{name: "redis", min: 1, max: 1, set: func(args []string) error {
@@ -94,12 +95,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (k *KeyOptions) unmarshal(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, "keys", []subdirective{
 		count("cache_size", &k.CacheSize),
-		span("cache_ttl", &k.CacheTTL),
+		duration("cache_ttl", &k.CacheTTL),
 		count("unknown_key_burst", &k.UnknownKeyBurst),
 		{name: "unknown_key_rate", min: 1, max: 1, set: func(args []string) error {
 			rate, err := strconv.ParseFloat(args[0], 64)
 			if err != nil || !(rate > 0) {
-				return fmt.Errorf("'%s' is no number above 0", args[0])
+				return fmt.Errorf("invalid number '%s': must be positive", args[0])
 			}
 			k.UnknownKeyRate = rate
 			return nil
@@ -127,12 +128,12 @@ func (w *WebhookOptions) unmarshal(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		}},
-		span("timeout", &w.Timeout),
+		duration("timeout", &w.Timeout),
 		count("endpoint_concurrency", &w.EndpointConcurrency),
 		count("max_in_flight", &w.MaxInFlight),
 		size("max_in_flight_bytes", &w.MaxInFlightBytes),
 		size("max_payload", &w.MaxPayload),
-		span("dead_retention", &w.DeadRetention),
+		duration("dead_retention", &w.DeadRetention),
 		count("dead_limit", &w.DeadLimit),
 		{name: "pass_members", min: 2, max: many, repeat: true, set: func(args []string) error {
 			if w.PassMembers == nil {
@@ -148,7 +149,7 @@ func (w *WebhookOptions) unmarshal(d *caddyfile.Dispenser) error {
 		flag("allow_http", &w.AllowHTTP),
 		texts("allow_networks", &w.AllowNetworks),
 		text("ca_file", &w.CAFile),
-		span("grace_period", &w.GracePeriod),
+		duration("grace_period", &w.GracePeriod),
 	})
 	if err != nil {
 		return err

@@ -12,36 +12,37 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-// subdirective is one line that may stand in a block of the Caddyfile.
+// subdirective is one line that a block of the Caddyfile may contain.
 type subdirective struct {
 	name   string
-	min    int // how many arguments it takes, at least
-	max    int // and at most; many for any number
+	min    int // number of arguments
+	max    int // unlimited: many
 	repeat bool
-	set    func(args []string) error          // gets the arguments
-	block  func(d *caddyfile.Dispenser) error // or parses a block of its own
+	set    func(args []string) error          // takes the arguments, or
+	block  func(d *caddyfile.Dispenser) error // parses a nested block
 }
 
-// many is the max of an option that takes any number of arguments.
+// many is the max of a subdirective that takes any number of arguments.
 const many = 1 << 20
 
-// parseBlock parses the block of what, in which options may stand, each once unless it repeats. What is not among them, stands twice or
-// has a wrong number of arguments is an error that says what is allowed.
-func parseBlock(d *caddyfile.Dispenser, what string, options []subdirective) error {
-	seen := map[string]bool{}
+// parseBlock parses the block of a directive or option named what. Each subdirective may occur
+// once, unless it repeats. An unknown or duplicate one, or a wrong number of arguments, is an error
+// that says what is allowed.
+func parseBlock(d *caddyfile.Dispenser, what string, known []subdirective) error {
+	firstLine := map[string]int{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
-		s, ok := find(options, name)
+		s, ok := find(known, name)
 		if !ok {
-			return d.Errf("%s has no option '%s': %s", what, name, allowed(options))
+			return d.Errf("unknown option '%s' in %s: %s", name, what, allowed(known))
 		}
-		if seen[name] && !s.repeat {
-			return d.Errf("the option '%s' of %s stands twice", name, what)
+		if line, ok := firstLine[name]; ok && !s.repeat {
+			return d.Errf("duplicate option '%s' in %s: first set on line %d", name, what, line)
 		}
-		seen[name] = true
+		firstLine[name] = d.Line()
 		if s.block != nil {
 			if d.NextArg() {
-				return d.Errf("the option '%s' of %s takes a block and no arguments", name, what)
+				return d.Errf("option '%s' in %s takes a block and no arguments", name, what)
 			}
 			if err := s.block(d); err != nil {
 				return err
@@ -50,17 +51,17 @@ func parseBlock(d *caddyfile.Dispenser, what string, options []subdirective) err
 		}
 		args := d.RemainingArgs()
 		if len(args) < s.min || len(args) > s.max {
-			return d.Errf("the option '%s' of %s takes %s, not %d", name, what, s.arity(), len(args))
+			return d.Errf("option '%s' in %s takes %s, not %d", name, what, s.arity(), len(args))
 		}
 		if err := s.set(args); err != nil {
-			return d.Errf("the option '%s' of %s: %v", name, what, err)
+			return d.Errf("option '%s' in %s: %v", name, what, err)
 		}
 	}
 	return nil
 }
 
-func find(options []subdirective, name string) (subdirective, bool) {
-	for _, s := range options {
+func find(known []subdirective, name string) (subdirective, bool) {
+	for _, s := range known {
 		if s.name == name {
 			return s, true
 		}
@@ -68,18 +69,19 @@ func find(options []subdirective, name string) (subdirective, bool) {
 	return subdirective{}, false
 }
 
-// allowed is the sentence that names the options.
-func allowed(options []subdirective) string {
-	if len(options) == 0 {
+// allowed lists the subdirectives that a block may contain.
+func allowed(known []subdirective) string {
+	if len(known) == 0 {
 		return "it has no options"
 	}
-	names := make([]string, len(options))
-	for i, s := range options {
+	names := make([]string, len(known))
+	for i, s := range known {
 		names[i] = s.name
 	}
-	return "its options are " + strings.Join(names, ", ")
+	return "allowed are " + strings.Join(names, ", ")
 }
 
+// arity says how many arguments s takes.
 func (s subdirective) arity() string {
 	switch {
 	case s.max == 0:
@@ -94,7 +96,8 @@ func (s subdirective) arity() string {
 	return fmt.Sprintf("%d to %d arguments", s.min, s.max)
 }
 
-// The setters below make options of one value; each refuses what cannot be read.
+// The functions below create subdirectives that set one value. Their setters return an error for
+// an invalid value.
 
 func text(name string, into *string) subdirective {
 	return subdirective{name: name, min: 1, max: 1, set: func(args []string) error { *into = args[0]; return nil }}
@@ -108,34 +111,34 @@ func texts(name string, into *[]string) subdirective {
 	return subdirective{name: name, min: 1, max: many, set: func(args []string) error { *into = args; return nil }}
 }
 
-// count reads a number above zero.
+// count parses a positive whole number.
 func count(name string, into *int) subdirective {
 	return subdirective{name: name, min: 1, max: 1, set: func(args []string) error {
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n < 1 {
-			return fmt.Errorf("'%s' is no whole number above 0", args[0])
+			return fmt.Errorf("invalid number '%s': must be a positive whole number", args[0])
 		}
 		*into = n
 		return nil
 	}}
 }
 
-// span reads a time span above zero.
-func span(name string, into *caddy.Duration) subdirective {
+// duration parses a positive duration.
+func duration(name string, into *caddy.Duration) subdirective {
 	return subdirective{name: name, min: 1, max: 1, set: func(args []string) error {
 		v, err := config.ParseDuration(args[0])
 		if err != nil {
 			return err
 		}
 		if v == 0 {
-			return fmt.Errorf("%q is no time span above 0", args[0])
+			return fmt.Errorf("invalid duration '%s': must be positive, such as 500ms, 35s or 30d", args[0])
 		}
 		*into = caddy.Duration(v)
 		return nil
 	}}
 }
 
-// size reads a number of bytes above zero, such as 1MiB.
+// size parses a positive number of bytes, such as 1MiB.
 func size(name string, into *int64) subdirective {
 	return subdirective{name: name, min: 1, max: 1, set: func(args []string) (err error) {
 		*into, err = dispatcher.ParseSize(args[0])

@@ -1,10 +1,12 @@
-// Package caddymodule is what Caddy sees of tenzo-gateway: the app `tenzo` and its global option, the handlers that check API keys, the
-// health endpoints, Developer Tools, and the commands.
+// Package caddymodule contains the Caddy modules of tenzo-gateway: the app `tenzo` with its global
+// option, the handlers that check API keys, the health endpoints, Developer Tools, and the
+// commands.
 //
-// Everything that must outlive a configuration reload (the connection to Redis, cached keys, counts not flushed yet, deliveries under way)
-// is held by package runtime in pools that count their users; the modules here are thin and made anew with every configuration.
+// The modules are thin, and Caddy creates them anew with every configuration. What must outlive a
+// reload (the connection to Redis, cached keys, counts not flushed yet, deliveries in flight)
+// belongs to package runtime, in pools that count references.
 //
-// This file is the table of contents: every registration and every interface guard stands here.
+// This file is the table of contents: it holds every registration and every interface guard.
 package caddymodule
 
 import (
@@ -18,7 +20,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 )
 
-// BinaryName is what the program is called in its own help.
+// BinaryName is the name of the program in its own help.
 const BinaryName = "tenzo-gateway"
 
 // Module ids (specification.md, section 8).
@@ -49,8 +51,9 @@ func init() {
 	httpcaddyfile.RegisterHandlerDirective("tenzo_developer_tools", parseDirective[DeveloperTools])
 	httpcaddyfile.RegisterHandlerDirective("tenzo_health", parseDirective[Health])
 
-	// Anchors must be standard directives, and the one registered later stands first: tenzo_strip comes before tenzo_auth, or it would
-	// remove the organization that tenzo_auth has just verified.
+	// Anchors must be standard directives, and the directive that is registered later comes first.
+	// tenzo_strip must come before tenzo_auth: otherwise it would remove the organization that
+	// tenzo_auth has just verified.
 	httpcaddyfile.RegisterDirectiveOrder("tenzo_auth", httpcaddyfile.After, "basic_auth")
 	httpcaddyfile.RegisterDirectiveOrder("tenzo_strip", httpcaddyfile.After, "basic_auth")
 	httpcaddyfile.RegisterDirectiveOrder("tenzo_developer_tools", httpcaddyfile.Before, "respond")
@@ -61,14 +64,16 @@ func init() {
 	}
 
 	caddy.OnExit(runtime.FinishTeardowns)
-	caddy.OnExit(runtime.CloseEmbedded) // hooks run in this order
+	caddy.OnExit(runtime.CloseEmbedded) // after the teardowns: hooks run in order of registration
 }
 
-const longDescription = `tenzo-gateway is Caddy with one more module compiled in: it stands in front of Tenzo's Public API, lets in requests
-that carry a valid API key, counts the use of each key, and hands them to the upstream with the identity of the organization. In the same
-process, or as a companion process (dispatch), it delivers webhooks from a Redis stream.
+const longDescription = `tenzo-gateway is Caddy with one more module compiled in. It stands in front of Tenzo's Public API,
+admits requests with a valid API key, counts the usage of each key, and passes the requests to the
+upstream with the identity of the organization. In the same process, or as a companion process
+(dispatch), it delivers webhooks from a Redis stream.
 
-To try it: ./xcaddy.sh run. Its own commands are init, keys, webhook, events and dispatch; all others are Caddy's.`
+To try it: ./xcaddy.sh run. Its own commands are init, keys, webhook, events and dispatch; all
+others are Caddy's.`
 
 // Interface guards
 var (

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -13,21 +14,24 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
 
-// DeveloperTools serves the page on which an organization's people make API keys and set their webhook, and the HTTP API it runs on, at
-// `api/…` beside it. Who the caller is, is decided by what stands before it, such as `forward_auth`; without an organization every request
-// is answered 403, and so is one that an API key let in.
+// DeveloperTools serves the page on which the members of an organization create API keys and set
+// their webhook, and the HTTP API of that page, at `api/…` relative to the page. A handler in front
+// of it, such as `forward_auth`, decides who the caller is. Requests without an organization get
+// 403, and so do requests that an API key admitted.
 type DeveloperTools struct {
-	// Required: the placeholder that gives the organization's id of a request; exactly one, never a literal.
+	// Required: the placeholder for the organization's id of a request; exactly one placeholder,
+	// never a literal.
 	Org string `json:"org,omitempty"`
 
-	// Says that something before this handler overwrites what clients send where `org` looks; required where that is a placeholder under
-	// `http.request.`, which a client could set. Default: false.
+	// Confirms that a handler in front of this one overwrites what clients send for `org`. Required
+	// if `org` is a placeholder under `http.request.`, which clients could set. Default: false.
 	Trusted bool `json:"trusted,omitempty"`
 
-	// The addresses that webhooks come from, shown to customers who must open their firewall. Default: none are shown.
+	// The addresses that webhooks are sent from, shown to customers who must open their firewall.
+	// Default: none are shown.
 	SourceAddresses []string `json:"source_addresses,omitempty"`
 
-	// The origins that may embed the page, such as `https://app.example.com`. Default: nobody may.
+	// The origins that may embed the page, such as `https://app.example.com`. Default: none.
 	FrameAncestors []string `json:"frame_ancestors,omitempty"`
 
 	handler devtools.Handler
@@ -48,14 +52,14 @@ func (DeveloperTools) CaddyModule() caddy.ModuleInfo {
 func (t *DeveloperTools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
-		return d.Err("tenzo_developer_tools takes no arguments beside a matcher")
+		return d.Err("tenzo_developer_tools takes no arguments except a matcher")
 	}
 	err := parseBlock(d, "tenzo_developer_tools", []subdirective{
 		{name: "org", min: 1, max: 2, set: func(args []string) error {
 			t.Org = args[0]
 			if len(args) == 2 {
 				if args[1] != "trusted" {
-					return errors.New("beside the placeholder only the word 'trusted' may stand, not '" + args[1] + "'")
+					return fmt.Errorf("the placeholder may be followed only by 'trusted', not by '%s'", args[1])
 				}
 				t.Trusted = true
 			}
@@ -73,7 +77,7 @@ func (t *DeveloperTools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Provision takes this configuration's app.
+// Provision gets the HTTP API of this configuration's app.
 func (t *DeveloperTools) Provision(ctx caddy.Context) error {
 	app, err := appOf(ctx)
 	if err != nil {
@@ -86,28 +90,30 @@ func (t *DeveloperTools) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Validate refuses an `org` that would let callers choose their organization, and what else cannot work.
+// Validate refuses an `org` that would let callers choose their organization, and other options
+// that cannot work.
 func (t *DeveloperTools) Validate() error {
 	name, ok := singlePlaceholder(t.Org)
 	switch {
 	case t.Org == "":
-		return errors.New("tenzo_developer_tools needs the option 'org' with the placeholder that gives a request's organization")
+		return errors.New("tenzo_developer_tools needs the option 'org': the placeholder for a request's organization")
 	case !ok:
-		return errors.New("org must be exactly one placeholder, such as {http.vars.org}: with a literal, everybody who can open the page would act for one organization")
+		return errors.New("org must be exactly one placeholder, such as {http.vars.org}: with a literal, everybody who opens the page would act for the same organization")
 	case strings.HasPrefix(name, "http.request.") && !t.Trusted:
-		return errors.New("org: clients can set {" + name + "} themselves; where something before this handler overwrites what they send, say so with: org {" + name + "} trusted")
+		return fmt.Errorf("org: clients can set {%[1]s} themselves; if a handler in front of this one overwrites what they send, confirm it with: org {%[1]s} trusted", name)
 	}
 	return (&devtools.Handler{SourceAddresses: t.SourceAddresses, FrameAncestors: t.FrameAncestors}).Validate()
 }
 
-// singlePlaceholder returns the name of the placeholder that is all of s.
+// singlePlaceholder returns the name of the placeholder if s is exactly one.
 func singlePlaceholder(s string) (name string, ok bool) {
 	inner, opened := strings.CutPrefix(s, "{")
 	name, closed := strings.CutSuffix(inner, "}")
 	return name, opened && closed && name != "" && !strings.ContainsAny(name, "{}\\")
 }
 
-// ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request: nothing stands behind the page.
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request and never calls the
+// next handler.
 func (t *DeveloperTools) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	ctx := r.Context()
 	caller := devtools.Caller{ByAPIKey: caddyhttp.GetVar(ctx, varByKey) != nil}

@@ -56,7 +56,7 @@ http://%s {
 		t.Errorf("mounted below a path: %s %q", response.Status, body)
 	}
 
-	// An API key administers no keys, whatever the path.
+	// Requests that an API key admitted are refused on every path.
 	for _, path := range []string{"/", "/api/keys", "/api/openapi.json", "/nonsense"} {
 		if response, _ := get(t, c, "http://"+behind+path, key.Secret); response.StatusCode != http.StatusForbidden {
 			t.Errorf("behind tenzo_auth, %s: %s", path, response.Status)

@@ -12,8 +12,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestReloadsLoseAndDoubleNoDelivery publishes while configurations come and go: with other options of the dispatcher, with the same ones,
-// without a dispatcher, and with one that fails to load.
+// TestReloadsLoseAndDoubleNoDelivery publishes events while configurations are reloaded: with other
+// options of the dispatcher, with the same options, without a dispatcher, and with one that fails
+// to load.
 func TestReloadsLoseAndDoubleNoDelivery(t *testing.T) {
 	r := startStore(t)
 	receiver := harness.NewReceiver(t, harness.ReceiverOptions{})
@@ -42,12 +43,13 @@ func TestReloadsLoseAndDoubleNoDelivery(t *testing.T) {
 	}
 	for round := range 4 {
 		publish(20)
-		load(t, delivering(fmt.Sprintf("max_in_flight %d", 100+round))) // another one
+		load(t, delivering(fmt.Sprintf("max_in_flight %d", 100+round))) // another dispatcher
 		publish(20)
-		load(t, delivering(fmt.Sprintf("max_in_flight %d # again", 100+round))+"\n# changed") // the same
+		// The same dispatcher.
+		load(t, delivering(fmt.Sprintf("max_in_flight %d # again", 100+round))+"\n# changed")
 		publish(20)
 		if round == 2 {
-			load(t, site(addr, "x", "")) // none
+			load(t, site(addr, "x", "")) // no dispatcher
 			publish(5)
 		}
 	}

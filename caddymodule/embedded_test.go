@@ -22,7 +22,7 @@ func captureStderr(t *testing.T, f func()) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = file.Close() }) // loggers made meanwhile keep it until Caddy is stopped
+	t.Cleanup(func() { _ = file.Close() }) // loggers use it until Caddy is stopped
 	before := os.Stderr
 	defer func() { os.Stderr = before }()
 	os.Stderr = file
@@ -58,7 +58,7 @@ func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
 		t.Error("a reload showed a key")
 	}
 	ask("after a reload")
-	// Even a configuration without it in between.
+	// It also survives a configuration without it.
 	if err := caddy.Load([]byte(`{"admin":{"disabled":true}}`), true); err != nil {
 		t.Fatal(err)
 	}

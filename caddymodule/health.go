@@ -10,9 +10,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/health"
 )
 
-// Health answers `/livez` and `/readyz`; other paths pass on. `/livez` is 200 while the process serves. `/readyz` is 503 before the first
-// contact with a Redis that has its marker, and while the process shuts down, else 200 with a JSON object that names what is wrong: a later
-// outage does not take away a gateway that still serves the keys it remembers.
+// Health answers `/livez` and `/readyz`; other paths go to the next handler. `/livez` is 200 while
+// the process serves. `/readyz` is 503 before the first contact with an initialized Redis, and
+// while the process shuts down; otherwise it is 200 with a JSON object that names what is wrong. A
+// later outage does not take away a gateway that still serves cached keys.
 type Health struct {
 	app *App
 }
@@ -28,12 +29,12 @@ func (Health) CaddyModule() caddy.ModuleInfo {
 func (*Health) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
-		return d.Err("tenzo_health takes no arguments beside a matcher")
+		return d.Err("tenzo_health takes no arguments except a matcher")
 	}
 	return parseBlock(d, "tenzo_health", nil)
 }
 
-// Provision takes this configuration's app.
+// Provision gets this configuration's app.
 func (h *Health) Provision(ctx caddy.Context) (err error) {
 	h.app, err = appOf(ctx)
 	return err
@@ -47,14 +48,16 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return next.ServeHTTP(w, r)
 }
 
-// report is what /readyz says of this process: its contact with Redis, and its dispatcher where it has one.
+// report is what /readyz says about this process: its contact with Redis, and its dispatcher if it
+// has one.
 func (a *App) report() health.Report {
 	if caddy.Exiting() {
 		return health.Report{Problems: map[string]string{"process": "is shutting down"}}
 	}
 	reports := []health.Report{a.runtime.Readiness()}
 	if d := a.dispatcher.Load(); d != nil {
-		// What keeps it from delivering is a problem, and no reason to keep requests away: a Redis that refuses writes still tells keys.
+		// A problem of the dispatcher does not make the gateway unready: a Redis that refuses
+		// writes still answers for keys.
 		reports = append(reports, health.Report{Ready: true, Problems: d.Ready().Problems})
 	}
 	return health.Join(reports...)

@@ -12,7 +12,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// readiness is what /readyz says.
+// readiness is the body of /readyz.
 type readiness struct {
 	Ready    bool
 	Problems map[string]string
@@ -64,7 +64,7 @@ http://%s {
 	r.Mark()
 	eventually("with the marker", http.StatusOK, false)
 	key := createKey(t, r, "acme")
-	awaitFollower(t) // which makes a key be read again whose making is announced
+	awaitFollower(t) // so that the announcement of the new key does not expire its entry later
 	harness.Eventually(t, 10*time.Second, func() error {
 		if response, _ := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
 			return errors.New(response.Status)
@@ -78,7 +78,8 @@ http://%s {
 	}
 }
 
-// A stream of changes that cannot be followed is no reason to take a gateway away, but one to say so.
+// If the stream of changes cannot be followed, the gateway stays ready, and /readyz names the
+// problem.
 func TestHealthNamesChangesNotFollowed(t *testing.T) {
 	r := startStore(t)
 	addr := harness.FreeAddr(t)
@@ -107,8 +108,8 @@ func TestHealthNamesChangesNotFollowed(t *testing.T) {
 	eventually(false)
 }
 
-// A Redis that takes no writes keeps events from being delivered, not requests from being judged: the gateway gets ready, and says what is
-// wrong.
+// A Redis that refuses writes prevents deliveries, but not the verification of keys: the gateway
+// becomes ready, and /readyz names the problem.
 func TestHealthWhereRedisRefusesWrites(t *testing.T) {
 	r := startStore(t)
 	key := createKey(t, r, "acme")
@@ -132,7 +133,8 @@ func TestHealthWhereRedisRefusesWrites(t *testing.T) {
 	if response, _ := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
 		t.Errorf("a good key: %s", response.Status)
 	}
-	if err := r.Client(t).ConfigSet(t.Context(), "min-replicas-to-write", "0").Err(); err != nil { // so that the end is a quick one
+	// So that stopping is quick.
+	if err := r.Client(t).ConfigSet(t.Context(), "min-replicas-to-write", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
 }

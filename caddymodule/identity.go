@@ -17,8 +17,9 @@ const (
 // identityPrefix begins every header that only this program may set, in lower case.
 const identityPrefix = "x-tenzo-"
 
-// isIdentity says whether a header's name begins with X-Tenzo-, in any case. Underscores and dots count as dashes: Caddy lets such names
-// through where a server expects them, and many an upstream folds them together.
+// isIdentity reports whether a header's name begins with X-Tenzo-, in any case. Underscores and
+// dots count as dashes: Caddy passes such names if a server expects them, and many upstreams treat
+// them as the same name.
 func isIdentity(name string) bool {
 	if len(name) < len(identityPrefix) {
 		return false
@@ -38,8 +39,9 @@ func isIdentity(name string) bool {
 	return true
 }
 
-// stripIdentity removes every identity that the client claims: headers, trailers announced, trailers that show only at the end of the
-// body, and the words in Connection that would make a proxy after us remove what we set. With credentials it removes Authorization, too.
+// stripIdentity removes every identity that the client claims: headers, announced trailers,
+// trailers that appear only at the end of the body, and the names in Connection that would make a
+// proxy after us remove the headers we set. With credentials, it also removes Authorization.
 func stripIdentity(r *http.Request, credentials bool) {
 	removeIdentity(r.Header, credentials)
 	if _, ok := r.Header["Connection"]; ok {
@@ -62,8 +64,9 @@ func removeIdentity(h http.Header, credentials bool) {
 	}
 }
 
-// stripConnection removes from Connection the names of the headers that carry identity or credentials: a proxy removes what stands there
-// (RFC 9110, section 7.6.1), and a client must not choose which of ours.
+// stripConnection removes from Connection the names of headers that carry identity or credentials.
+// A proxy removes the headers that Connection names (RFC 9110, section 7.6.1), and a client must
+// not decide which of ours.
 func stripConnection(h http.Header) {
 	ours := func(token string) bool {
 		token = strings.TrimSpace(token)
@@ -88,8 +91,9 @@ func stripConnection(h http.Header) {
 	h["Connection"] = kept
 }
 
-// trailerFilter removes from a request's trailers what stripIdentity removes, when they have arrived: the server adds them, announced or
-// not, in the Read that returns io.EOF, and whoever forwards them looks after that.
+// trailerFilter removes from a request's trailers what stripIdentity removes, when they arrive. The
+// server adds trailers, announced or not, in the Read that returns io.EOF; a proxy reads them after
+// that.
 type trailerFilter struct {
 	io.ReadCloser
 	request     *http.Request

@@ -11,7 +11,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// forgeries are ways of an HTTP/1.1 client to claim an identity, or to keep the upstream from learning the real one.
+// forgeries are the ways in which an HTTP/1.1 client may claim an identity, or hide the real one
+// from the upstream.
 var forgeries = []struct {
 	name  string
 	lines []string // after the request line and Host
@@ -33,7 +34,8 @@ var forgeries = []struct {
 	{"unannounced, empty body", []string{"Trailer: X-Checksum", "Transfer-Encoding: chunked", "", "0", "X-Checksum: 1", "X-Tenzo-Org-Id: evil", ""}},
 }
 
-// checkIdentity fails where the upstream saw anything under X-Tenzo-* but what is wanted.
+// checkIdentity fails if the upstream received X-Tenzo-* headers or trailers other than the wanted
+// ones.
 func checkIdentity(t *testing.T, s seen, org, key string) {
 	t.Helper()
 	for _, h := range []http.Header{s.header, s.trailer} {
@@ -50,7 +52,8 @@ func checkIdentity(t *testing.T, s seen, org, key string) {
 	}
 }
 
-// identitySite is a gateway whose server lets every header name through, to try the module's own filter and not Caddy's.
+// identitySite is a gateway whose server passes every header name, to test the module's own filter
+// and not Caddy's.
 func identitySite(addr, directive, upstream string) string {
 	return fmt.Sprintf(`{
 	admin off
@@ -91,7 +94,7 @@ func TestStripRemovesClaims(t *testing.T) {
 	}
 }
 
-// forged is a request with the lines of a forgery. It ends the connection, by itself or by asking for it.
+// forged returns a request with the lines of a forgery. It closes the connection.
 func forged(l []string, headers ...string) string {
 	start := append([]string{"POST /v1 HTTP/1.1", "Host: gateway"}, headers...)
 	if !strings.Contains(strings.Join(l, " "), "close") {
@@ -110,7 +113,8 @@ func TestStripRemovesClaimsHTTP2(t *testing.T) {
 	forgeHTTP2(t, "http://"+addr, "", func() { checkIdentity(t, up.last(t), "", "") })
 }
 
-// forgeHTTP2 sends claims over HTTP/2: as headers, as announced trailers and as ones not announced; check looks at each.
+// forgeHTTP2 sends claims over HTTP/2: as headers, and as announced and unannounced trailers. It
+// calls check after each.
 func forgeHTTP2(t *testing.T, url, key string, check func()) {
 	t.Helper()
 	protocols := new(http.Protocols)
@@ -145,7 +149,7 @@ func forgeHTTP2(t *testing.T, url, key string, check func()) {
 	}
 }
 
-// lateTrailer sets trailers when the body ends, as the protocol has it.
+// lateTrailer sets trailers at the end of the body, as the protocol requires.
 type lateTrailer struct {
 	*strings.Reader
 	trailer http.Header

@@ -19,7 +19,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// site is a gateway at addr that says word, with further lines in the block tenzo.
+// site returns a gateway at addr that answers word, with lines in the block tenzo.
 func site(addr, word, tenzo string) string {
 	return fmt.Sprintf(`{
 	admin off
@@ -33,7 +33,7 @@ http://%s {
 }`, tenzo, addr, word)
 }
 
-// listenOnly is a Redis that nobody may dial: it counts connections.
+// listenOnly starts a server in place of a Redis that must not be dialled, and counts connections.
 func listenOnly(t *testing.T) (url string, dialled *atomic.Int32) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -107,7 +107,7 @@ func TestProvisionRefusals(t *testing.T) {
 
 func TestLiteralPasswordInJSONIsRefused(t *testing.T) {
 	err := caddy.Load([]byte(`{"admin":{"disabled":true},"apps":{"tenzo":{"redis":"redis://:s3cret@localhost"}}}`), true)
-	if err == nil || !strings.Contains(err.Error(), "must not stand in the configuration") || strings.Contains(err.Error(), "s3cret") {
+	if err == nil || !strings.Contains(err.Error(), "must not be in the configuration") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestReloadKeepsCacheCountsAndRequests(t *testing.T) {
 	addr := harness.FreeAddr(t)
 	slowly := fmt.Sprintf("{\nadmin off\n}\nhttp://%s {\ntenzo_auth\nreverse_proxy /slow %s\nrespond / before\n}", addr, slow.Listener.Addr())
 	load(t, slowly)
-	awaitFollower(t) // which makes everything read before its first contact be read again
+	awaitFollower(t) // its first contact makes keys that were read before be read again
 	c := client(t)
 	if _, body := get(t, c, "http://"+addr, key.Secret); body != "before" {
 		t.Fatalf("answered %q", body)
@@ -133,7 +133,7 @@ func TestReloadKeepsCacheCountsAndRequests(t *testing.T) {
 	reads := counter(t, "tenzo_auth_lookups_total", "source", "redis")
 	allowed := counter(t, "tenzo_auth_requests_total", "result", "allowed")
 
-	// A request is under way while two reloads come.
+	// Two reloads happen while a request is in flight.
 	type answer struct {
 		status int
 		body   string
@@ -213,7 +213,7 @@ func TestFailingReloadChangesNothing(t *testing.T) {
 	if n := dialled.Load(); n != 0 {
 		t.Errorf("a configuration that failed dialled its redis %d times", n)
 	}
-	// One of the same Redis that fails leaves the options of the running one alone.
+	// A failing configuration with the same Redis does not change the options of the running one.
 	t.Setenv("TENZO_REDIS_URL", r.URL())
 	bad = strings.Replace(string(adapt(t, site(addr, "bad", "keys {\nrequire_checksum\n}"))), `"static_response"`, `"no_such_handler"`, 1)
 	if err := caddy.Load([]byte(bad), true); err == nil {
@@ -244,7 +244,7 @@ func TestStopLeavesNothing(t *testing.T) {
 		get(t, client(t), "http://"+addr, key.Secret)
 		stopCaddy(t)
 	}
-	cycle() // what Caddy itself starts once and keeps
+	cycle() // starts what Caddy starts once and keeps
 	before := goleak.IgnoreCurrent()
 	cycle()
 	http.DefaultClient.CloseIdleConnections()
@@ -252,7 +252,7 @@ func TestStopLeavesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	nothingInUse(t)
-	// This test's own client holds one connection, and so may the one that made the key.
+	// This test's own client has one connection, and so may the one that created the key.
 	admin := r.Client(t)
 	harness.Eventually(t, 5*time.Second, func() error {
 		list, err := admin.ClientList(t.Context()).Result()

@@ -13,7 +13,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// TestLogsShowNoKey sends keys in every way and to every outcome while everything logs at its most talkative, and then looks for them.
+// TestLogsShowNoKey sends keys in every way and to every outcome, with all logs at debug level, and
+// then searches the logs for them.
 func TestLogsShowNoKey(t *testing.T) {
 	r := startStore(t)
 	key := createKey(t, r, "acme")

@@ -8,8 +8,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Strip removes what clients send under `X-Tenzo-*`, as header or as trailer, and nothing else: for routes that stay open, so that nobody
-// can pose as an organization there either. The upstream must treat a missing organization as an error.
+// Strip removes every `X-Tenzo-*` header and trailer of the client, and nothing else. It is for
+// routes without `tenzo_auth`, so that clients cannot pose as an organization there either. The
+// upstream must treat a missing organization as an error.
 type Strip struct{}
 
 // CaddyModule returns the Caddy module information.

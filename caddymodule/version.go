@@ -2,13 +2,14 @@ package caddymodule
 
 import "runtime/debug"
 
-// modulePath is this module's path, by which it is found in the build's own record.
+// modulePath is this module's path in the build information.
 const modulePath = "github.com/tenzo-ai/tenzo-gateway"
 
-// Version is stamped by xcaddy.sh (-ldflags "-X …caddymodule.Version=…"); a build without it falls back to what Go recorded.
+// Version is set by xcaddy.sh (-ldflags "-X …caddymodule.Version=…"). A build without it uses the
+// version that Go recorded.
 var Version string
 
-// version names this build for `tenzo-gateway version` and for the User-Agent of webhooks.
+// version returns the version for `tenzo-gateway version` and for the User-Agent of webhooks.
 func version() string {
 	if Version != "" {
 		return Version

@@ -13,15 +13,16 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-// WebhookOptions say how this process delivers webhooks.
+// WebhookOptions configure how this process delivers webhooks.
 type WebhookOptions struct {
-	// The earliest moment of each retry after the failure before it; three at most. Default: 0s, 2s, 4s.
+	// The least delay of each retry after the failure before it; at most three. Default: 0s, 2s,
+	// 4s.
 	RetryBackoff []caddy.Duration `json:"retry_backoff,omitempty"`
 
 	// How long one attempt may take. Default: 30s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// How many attempts may be in flight to one organization's endpoint. Default: 32.
+	// How many attempts to one organization's endpoint may be in flight. Default: 32.
 	EndpointConcurrency int `json:"endpoint_concurrency,omitempty"`
 
 	// How many events are held in memory. Default: 4096.
@@ -30,36 +31,41 @@ type WebhookOptions struct {
 	// How many bytes of payload are held in memory. Default: 268435456 (256MiB).
 	MaxInFlightBytes int64 `json:"max_in_flight_bytes,omitempty"`
 
-	// How large a payload may be as published, in bytes; a larger one ends as a dead event. Default: 1048576 (1MiB).
+	// How large a payload may be as published, in bytes; an event with a larger one is moved to
+	// dead letters. Default: 1048576 (1MiB).
 	MaxPayload int64 `json:"max_payload,omitempty"`
 
-	// How long dead events are kept. Default: 30d.
+	// How long dead letters are kept. Default: 30d.
 	DeadRetention caddy.Duration `json:"dead_retention,omitempty"`
 
-	// How many dead events are kept; the oldest go first. Default: 1000000.
+	// How many dead letters are kept; the oldest are dropped first. Default: 1000000.
 	DeadLimit int `json:"dead_limit,omitempty"`
 
-	// Further members that may leave, beyond those documented to customers: paths by event, such as
-	// `{"note.finalized": ["meeting.location"]}`. Default: none.
+	// Further members of payloads that may leave, beyond those documented to customers: paths by
+	// event, such as `{"note.finalized": ["meeting.location"]}`. Default: none.
 	PassMembers map[string][]string `json:"pass_members,omitempty"`
 
-	// Further events, whose payload leaves as published; each name becomes a metric label. Default: none.
+	// Further events, whose payload leaves as published; each name becomes the value of a metric
+	// label. Default: none.
 	PassEvents []string `json:"pass_events,omitempty"`
 
 	// Allow `http://` webhooks; for development. Default: false.
 	AllowHTTP bool `json:"allow_http,omitempty"`
 
-	// Networks that webhooks may reach though they are not public, in CIDR notation; for development. Default: none.
+	// Networks that webhooks may reach although they are not public, in CIDR notation; for
+	// development. Default: none.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
 
-	// A file of PEM certificates that are trusted beside the system's. Default: none.
+	// A file of PEM certificates that are trusted in addition to the system's. Default: none.
 	CAFile string `json:"ca_file,omitempty"`
 
-	// How long a shutdown waits for deliveries under way; what is left is free for other processes at once. Default: 35s.
+	// How long a shutdown waits for deliveries in flight; then other processes take over the rest
+	// at once. Default: 35s.
 	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
 }
 
-// dispatcherConfig returns the dispatcher's options: the defaults, overridden by what is configured.
+// dispatcherConfig returns the dispatcher's options: the defaults, overridden by what is
+// configured.
 func (w *WebhookOptions) dispatcherConfig() (*runtime.DispatcherConfig, error) {
 	o := dispatcher.Defaults()
 	o.Version = version()
@@ -95,7 +101,7 @@ func (w *WebhookOptions) dispatcherConfig() (*runtime.DispatcherConfig, error) {
 	return &runtime.DispatcherConfig{Options: o, Key: string(key)}, nil
 }
 
-// override sets an option where it is configured.
+// override sets an option if it is configured.
 func override[T comparable](option *T, configured T) {
 	var absent T
 	if configured != absent {

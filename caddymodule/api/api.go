@@ -1,7 +1,9 @@
-// Package api is the HTTP API of specification.md, section 10 as plain net/http handlers: thin faces over the services that the commands use too.
+// Package api implements the HTTP API (specification.md, section 10) as plain net/http handlers:
+// thin layers over the services that the commands use too.
 //
-// The same handlers stand on Caddy's admin endpoint for any organization (Admin) and under Developer Tools for one (ServeOrganization).
-// Which organization a request may touch is decided once, in scope, and no handler reads an organization from anywhere else.
+// The same handlers have two surfaces: Caddy's admin endpoint for any organization (Admin) and
+// Developer Tools for one (ServeOrganization). scopeOf alone decides which organization a request
+// may access; no handler reads an organization from anywhere else.
 package api
 
 import (
@@ -19,16 +21,16 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// Services are what the handlers stand on.
+// Services are the services behind the handlers.
 type Services struct {
 	Keys     *apikey.Service
 	Webhooks *webhook.Service
 	Queue    Queue        // *queue.Queue
 	Tester   Tester       // *dispatcher.Tester
-	Logger   *slog.Logger // slog.Default where nil
+	Logger   *slog.Logger // default: slog.Default()
 }
 
-// Queue is what the API needs of the events in Redis. *queue.Queue is one.
+// Queue gives access to the events in Redis. *queue.Queue implements it.
 type Queue interface {
 	Publish(ctx context.Context, e queue.Event) (id string, err error)
 	DeadLetters(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.DeadLetter], error)
@@ -36,8 +38,8 @@ type Queue interface {
 	Deliveries(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.Delivery], error)
 }
 
-// Tester makes one test attempt at the webhook of org with a sample of event. An attempt that was made is never an error, however it
-// ended; errors are those of config or of the store. *dispatcher.Tester is one.
+// Tester makes one test attempt at the webhook of org with a sample of event. A failed attempt is a
+// result and not an error; errors come from config or the store. *dispatcher.Tester implements it.
 type Tester interface {
 	Test(ctx context.Context, org, event string) (dispatcher.TestResult, error)
 }
@@ -47,7 +49,7 @@ type API struct {
 	services Services
 	admin    http.Handler
 	tools    http.Handler
-	troubled rate.Sometimes // keeps an outage from filling the log with what every request meets
+	logLimit rate.Sometimes // an outage must not log a line for each request
 }
 
 // New returns the API over s.
@@ -55,19 +57,20 @@ func New(s Services) *API {
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}
-	a := &API{services: s, troubled: rate.Sometimes{Interval: 10 * time.Second}}
-	a.admin = localOnly(a.mux(adminFace))
-	a.tools = a.mux(toolsFace)
+	a := &API{services: s, logLimit: rate.Sometimes{Interval: 10 * time.Second}}
+	a.admin = localOnly(a.mux(adminSurface))
+	a.tools = a.mux(toolsSurface)
 	return a
 }
 
-// Admin serves the API for any organization, at /tenzo/… . Connections that are neither loopback nor a unix socket get 403, unless
-// they are TLS with a client certificate, as Caddy's remote admin has it.
+// Admin serves the API for any organization, at /tenzo/… . Connections that are neither loopback
+// nor a unix socket get 403, except TLS connections with a client certificate (Caddy's remote
+// admin).
 func (a *API) Admin() http.Handler { return a.admin }
 
-// ServeOrganization serves the API for one organization, a valid id. path is what stands after `api/`, without a leading slash.
-// Whether the caller may speak for org, and whether a write comes from the page's own origin, is the caller's business (package
-// devtools).
+// ServeOrganization serves the API for one organization, a valid id. path is the part of the URL
+// path after `api/`. The caller (package devtools) decides whether the request may act for org, and
+// whether a write comes from the page's own origin.
 func (a *API) ServeOrganization(w http.ResponseWriter, r *http.Request, org, path string) {
 	r = r.WithContext(context.WithValue(r.Context(), orgKey{}, org))
 	u := *r.URL
@@ -76,5 +79,5 @@ func (a *API) ServeOrganization(w http.ResponseWriter, r *http.Request, org, pat
 	a.tools.ServeHTTP(w, r)
 }
 
-// orgKey is the context key of the one organization that a request under Developer Tools may touch.
+// orgKey is the context key of the organization that a request under Developer Tools may access.
 type orgKey struct{}

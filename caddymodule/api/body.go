@@ -1,6 +1,6 @@
 package api
 
-// Reading request bodies and query parameters, and writing answers.
+// This file reads request bodies and query parameters, and writes answers.
 
 import (
 	stdjson "encoding/json"
@@ -18,38 +18,40 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// The largest bodies that are read.
+// The maximum sizes of bodies.
 const (
-	maxBody      = 64 << 10
-	maxEventBody = 16 << 20 // far above the largest payload that is ever delivered: those above max_payload end dead, with their reason
+	maxBody = 64 << 10
+	// Far above max_payload: a payload above that becomes a dead letter with its reason.
+	maxEventBody = 16 << 20
 )
 
-// member is an optional member of a JSON object that tells null from absent.
-type member[T any] struct {
+// optional is an optional member of a JSON object. It distinguishes null from absent.
+type optional[T any] struct {
 	set   bool
 	null  bool
 	value T
 }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (m *member[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	m.set = true
-	m.null = dec.PeekKind() == 'n'
-	return json.UnmarshalDecode(dec, &m.value)
+func (o *optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	o.set = true
+	o.null = dec.PeekKind() == 'n'
+	return json.UnmarshalDecode(dec, &o.value)
 }
 
-// pointer is nil where the member is absent. A null is refused: field names the member.
-func (m member[T]) pointer(field string) (*T, error) {
-	if !m.set {
+// pointer returns nil if the member is absent, and an error if it is null. field is its name.
+func (o optional[T]) pointer(field string) (*T, error) {
+	if !o.set {
 		return nil, nil
 	}
-	if m.null {
+	if o.null {
 		return nil, problem.Invalid(field, "invalid_value", field+" cannot be null")
 	}
-	return &m.value, nil
+	return &o.value, nil
 }
 
-// readBody decodes the body into v, strictly: one JSON value of at most limit bytes, no unknown or repeated member, valid UTF-8.
+// readBody decodes the body into v. The body must be one JSON object of at most limit bytes in
+// valid UTF-8, without unknown or duplicate members.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
@@ -61,19 +63,20 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, v any) error 
 	return nil
 }
 
-var errNoObject = errors.New("no JSON object")
+var errNotObject = errors.New("not one JSON object")
 
-// decodeObject reads one JSON object and nothing after it. Without a look at what it is, null would count as an empty one.
+// decodeObject decodes one JSON object and requires the end of the input after it. It checks the
+// kind first, because null would decode as an empty object.
 func decodeObject(dec *jsontext.Decoder, v any) error {
 	if kind := dec.PeekKind(); kind != '{' && kind != jsontext.KindInvalid {
-		return errNoObject
+		return errNotObject
 	}
 	if err := json.UnmarshalDecode(dec, v, json.RejectUnknownMembers(true)); err != nil {
 		return err
 	}
 	switch _, err := dec.ReadToken(); {
 	case err == nil:
-		return errNoObject
+		return errNotObject
 	case errors.Is(err, io.EOF):
 		return nil
 	default:
@@ -81,7 +84,7 @@ func decodeObject(dec *jsontext.Decoder, v any) error {
 	}
 }
 
-// bodyError words what is wrong with a body, without repeating what stands in it.
+// bodyError says what is wrong with a body, without repeating its content.
 func bodyError(err error) error {
 	var (
 		tooLarge *http.MaxBytesError
@@ -96,22 +99,22 @@ func bodyError(err error) error {
 		return &problem.Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", Detail: "the body is larger than " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"}
 	case errors.Is(err, json.ErrUnknownName) && errors.As(err, &semantic):
 		field := fieldOf(semantic.JSONPointer)
-		return bad("unknown_member", field, "there is no member of this name here")
+		return bad("unknown_member", field, "unknown member")
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
-		return bad("duplicate_member", fieldOf(syntax.JSONPointer), "a member stands twice in one object")
-	case errors.Is(err, errNoObject):
+		return bad("duplicate_member", fieldOf(syntax.JSONPointer), "duplicate member in one object")
+	case errors.Is(err, errNotObject):
 		return bad("invalid_json", "", "the body must be one JSON object")
 	case errors.As(err, &semantic):
 		field := fieldOf(semantic.JSONPointer)
-		return problem.Invalid(field, "invalid_type", field+" has another JSON type than it should")
+		return problem.Invalid(field, "invalid_type", field+" has the wrong JSON type")
 	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return bad("invalid_json", "", "the body is empty")
 	default:
-		return bad("invalid_json", "", "the body is no valid JSON")
+		return bad("invalid_json", "", "the body is not valid JSON")
 	}
 }
 
-// fieldOf is the top-level member that a JSON pointer leads into.
+// fieldOf returns the name of the top-level member in a JSON pointer.
 func fieldOf(p jsontext.Pointer) string {
 	for token := range p.Tokens() {
 		if r := []rune(token); len(r) > 100 {
@@ -122,7 +125,7 @@ func fieldOf(p jsontext.Pointer) string {
 	return ""
 }
 
-// paging reads `limit`, 0 where it is left out, and `cursor`. What they may be the lists say.
+// paging reads the query parameters `limit` (0 if absent) and `cursor`. The services validate them.
 func paging(r *http.Request) (limit int, cursor string, err error) {
 	query := r.URL.Query()
 	if query.Has("limit") {
@@ -143,6 +146,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that went away needs no answer
+	_, _ = w.Write(append(body, '\n')) // the client may have gone away
 	return nil
 }

@@ -28,11 +28,12 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// go-redis tries once a second whether a server that was gone answers again, and sees then only that its pool was closed.
+		// go-redis checks once a second whether a lost server answers again, and only then sees
+		// that its pool is closed.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// env is the API on both faces, over real services and a real Redis.
+// env is the API on both surfaces, with real services and a real Redis.
 type env struct {
 	t        *testing.T
 	redis    *harness.Redis
@@ -45,7 +46,8 @@ type env struct {
 	server   *httptest.Server
 	log      *bytes.Buffer
 	test     func(org, event string) (dispatcher.TestResult, error)
-	check    func(method, pattern string, status int, header http.Header, body []byte) // of every answer; may be nil
+	// Is called with every answer; may be nil.
+	check func(method, pattern string, status int, header http.Header, body []byte)
 }
 
 // Test refuses a missing event as *dispatcher.Tester does.
@@ -56,7 +58,8 @@ func (e *env) Test(_ context.Context, org, event string) (dispatcher.TestResult,
 	return e.test(org, event)
 }
 
-// newEnv serves the admin face at /tenzo/… and the face of an organization at /tools/{organization}/… .
+// newEnv serves the admin surface at /tenzo/… and that of an organization at
+// /tools/{organization}/….
 func newEnv(t *testing.T) *env {
 	t.Helper()
 	e := &env{t: t, redis: harness.StartRedis(t), log: &bytes.Buffer{}}
@@ -93,7 +96,7 @@ func newEnv(t *testing.T) *env {
 	return e
 }
 
-// answer is what came back.
+// answer is the answer to a request.
 type answer struct {
 	status int
 	header http.Header
@@ -120,7 +123,7 @@ func (a answer) items(t *testing.T) []map[string]any {
 	return v.Items
 }
 
-// call makes a request; a body that is not empty goes as JSON. header pairs are added, and win.
+// call makes a request. A non-empty body is sent as JSON. The pairs in header take precedence.
 func (e *env) call(method, path, body string, header ...string) answer {
 	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), 30*time.Second)
@@ -138,7 +141,7 @@ func (e *env) call(method, path, body string, header ...string) answer {
 			req.Header.Del(header[i])
 		}
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req) // follows nothing
+	resp, err := http.DefaultTransport.RoundTrip(req) // follows no redirects
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -160,7 +163,7 @@ func (e *env) call(method, path, body string, header ...string) answer {
 	return a
 }
 
-// expect makes a request and fails the test where the status is another.
+// expect makes a request and fails the test if the status differs.
 func (e *env) expect(status int, method, path, body string, header ...string) answer {
 	e.t.Helper()
 	a := e.call(method, path, body, header...)
@@ -181,7 +184,7 @@ func (e *env) refused(status int, code, field, method, path, body string, header
 	}
 }
 
-// bury makes a dead event.
+// deadLetter creates a dead letter.
 func (e *env) bury(org, id, reason string) {
 	e.t.Helper()
 	ctx := e.t.Context()
@@ -213,7 +216,7 @@ func (e *env) webhook(org string, active bool) {
 	e.must(err)
 }
 
-// dead are the ids of the dead events of an organization, newest first.
+// dead returns the ids of the dead letters of an organization, newest first.
 func (e *env) dead(org string) []string {
 	e.t.Helper()
 	page, err := e.queue.DeadLetters(e.t.Context(), org, 1000, "")

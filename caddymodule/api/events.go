@@ -1,6 +1,6 @@
 package api
 
-// Events: publishing, the delivery log, dead events and their replay.
+// This file publishes events, lists the delivery log and dead letters, and replays dead letters.
 
 import (
 	"net/http"
@@ -15,14 +15,15 @@ import (
 // publishEvent adds an event to the stream. The payload keeps its bytes.
 func (a *API) publishEvent(w http.ResponseWriter, r *http.Request, s scope) error {
 	var body struct {
-		Event   string         `json:"event"`
-		ID      member[string] `json:"id"`
-		Payload jsontext.Value `json:"payload"`
+		Event   string           `json:"event"`
+		ID      optional[string] `json:"id"`
+		Payload jsontext.Value   `json:"payload"`
 	}
 	if err := readBody(w, r, maxEventBody, &body); err != nil {
 		return err
 	}
-	if body.ID.set && !body.ID.null { // an empty id is most likely a mistake, where to the queue it is none
+	// An empty id is most likely a mistake; the queue would accept it as none.
+	if body.ID.set && !body.ID.null {
 		if err := config.CheckEventID(body.ID.value); err != nil {
 			return err
 		}
@@ -54,9 +55,9 @@ func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) e
 		return err
 	}
 	org := s.org
-	if s.face == adminFace && r.URL.Query().Has("org") {
+	if s.surface == adminSurface && r.URL.Query().Has("org") {
 		org = r.URL.Query().Get("org")
-		if err := inAddress(config.CheckOrg(org)); err != nil {
+		if err := asBadRequest(config.CheckOrg(org)); err != nil {
 			return err
 		}
 	}
@@ -75,21 +76,22 @@ type replayBody struct {
 	Cursor string   `json:"cursor"`
 }
 
-// wish is what the body asks for within a scope; the queue judges it.
-func (b replayBody) wish(s scope) (queue.Replay, error) {
-	wish := queue.Replay{IDs: b.IDs, All: b.All, Cursor: b.Cursor}
+// request returns the replay that the body requests within a scope. The queue validates it.
+func (b replayBody) request(s scope) (queue.Replay, error) {
+	request := queue.Replay{IDs: b.IDs, All: b.All, Cursor: b.Cursor}
 	switch {
-	case s.face == adminFace:
+	case s.surface == adminSurface:
 		if b.Org != nil {
-			wish.Org = *b.Org
-			return wish, config.CheckOrg(wish.Org) // here, since the queue cannot tell an empty one from none
+			request.Org = *b.Org
+			// Here, because for the queue an empty one is none.
+			return request, config.CheckOrg(request.Org)
 		}
-	case b.IDs != nil: // whose they are, a body under Developer Tools does not say
-		wish.Org = s.org
-	case b.All: // all that are its own
-		wish.Org, wish.All = s.org, false
+	case b.IDs != nil: // a body under Developer Tools does not name the organization
+		request.Org = s.org
+	case b.All: // all of the organization
+		request.Org, request.All = s.org, false
 	}
-	return wish, nil
+	return request, nil
 }
 
 func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope) error {
@@ -97,15 +99,15 @@ func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope)
 	if err := readBody(w, r, maxBody*4, &body); err != nil { // 1,000 ids of 128 characters
 		return err
 	}
-	wish, err := body.wish(s)
+	request, err := body.request(s)
 	if err != nil {
 		return err
 	}
-	done, err := a.services.Queue.Replay(r.Context(), wish)
+	done, err := a.services.Queue.Replay(r.Context(), request)
 	if err != nil {
 		return err
 	}
-	if s.face == toolsFace { // whose they are is no question there
+	if s.surface == toolsSurface { // there is only one organization
 		for i := range done.Refused {
 			done.Refused[i].OrgID = ""
 		}

@@ -143,10 +143,11 @@ func TestReplayOfMany(t *testing.T) {
 	}
 }
 
-// Nothing under Developer Tools reaches another organization, on any route, whatever the request says.
+// Under Developer Tools no route gives access to another organization, whatever the request
+// contains.
 func TestNoWayToAnotherOrganization(t *testing.T) {
 	e := newEnv(t)
-	// Ids that sort next to each other: what separates them in an index must not be guessed around.
+	// These ids sort next to each other, so an index must separate them exactly.
 	victims := []string{"acm", "acme-2", "acme.eu", "acme:x", "acme0", "acmf"}
 	keys := map[string]string{}
 	for _, org := range append([]string{"acme"}, victims...) {
@@ -175,7 +176,7 @@ func TestNoWayToAnotherOrganization(t *testing.T) {
 			}
 			e.refused(http.StatusBadRequest, "nothing_named", "", "POST", "/tools/acme/dead-letters/replay"+query, `{"org": "`+org+`"}`)
 		}
-		// Cursors made by hand, to begin beyond the own range.
+		// Forged cursors that begin outside the organization's own range.
 		for _, cursor := range []string{org + "/", org, "9999999999999," + org + "/", "9999999999999,acme-/", "9999999999999,acme.", "9999999999999," + org + "/0000000000000-00000000000000000000", "9999999999999-0"} {
 			a := e.call("POST", "/tools/acme/dead-letters/replay", `{"all": true, "cursor": "`+cursor+`"}`)
 			if a.status == http.StatusOK && a.json(t)["replayed"] != float64(0) {
@@ -193,14 +194,14 @@ func TestNoWayToAnotherOrganization(t *testing.T) {
 			}
 		}
 		if got := len(e.dead(org)); got != 2 {
-			t.Errorf("%s has %d dead events left", org, got)
+			t.Errorf("%s has %d dead letters left", org, got)
 		}
 		w, err := e.webhooks.Get(t.Context(), org)
 		if err != nil || !w.Active || w.URL != "https://hooks.example/"+org {
 			t.Errorf("the webhook of %s: %v %v", org, w.URL, err)
 		}
 	}
-	// What is no organization at all is served nothing.
+	// An invalid organization gets nothing.
 	for _, org := range []string{"%20", "a%2Fb", "a%00", strings.Repeat("x", 129)} {
 		e.refused(http.StatusForbidden, "no_organization", "", "GET", "/tools/"+org+"/keys", "")
 	}

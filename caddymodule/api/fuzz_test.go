@@ -10,7 +10,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// Whatever a body holds, reading it ends in a value or in a refusal that names a field of the body at most, never in trouble with Redis.
+// Reading any body results in a value or in a refusal that names at most a field of the body, never
+// in a failure of Redis.
 func FuzzBodies(f *testing.F) {
 	for _, seed := range []string{
 		`{"url": "https://a.example/", "secret": null, "active": true}`, `{"ids": ["a"], "org": "b", "all": false, "cursor": "1,b/2"}`, `{"ids": [1]}`,
@@ -42,15 +43,15 @@ func FuzzBodies(f *testing.F) {
 		})
 		var replay replayBody
 		read(&replay, func() error {
-			for _, s := range []scope{{face: adminFace}, {face: toolsFace, org: "acme"}} {
-				wish, err := replay.wish(s)
+			for _, s := range []scope{{surface: adminSurface}, {surface: toolsSurface, org: "acme"}} {
+				request, err := replay.request(s)
 				if err != nil {
 					return err
 				}
-				if s.face == toolsFace && (wish.Org != "acme" || wish.All) {
-					t.Errorf("%q reaches beyond the organization: %+v", body, wish)
+				if s.surface == toolsSurface && (request.Org != "acme" || request.All) {
+					t.Errorf("%q reaches beyond the organization: %+v", body, request)
 				}
-				if len(wish.IDs) == 0 && wish.Org == "" && !wish.All {
+				if len(request.IDs) == 0 && request.Org == "" && !request.All {
 					t.Errorf("%q names nothing and is let through", body)
 				}
 			}

@@ -1,6 +1,6 @@
 package api
 
-// API keys.
+// This file serves API keys.
 
 import (
 	"net/http"
@@ -10,29 +10,29 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
-// createKey makes a key. This answer is the only place where the key itself ever stands.
+// createKey creates a key. Its answer is the only place that ever contains the key itself.
 func (a *API) createKey(w http.ResponseWriter, r *http.Request, s scope) error {
 	var body struct {
-		Name      string         `json:"name"`
-		ExpiresAt member[string] `json:"expires_at"`
+		Name      string           `json:"name"`
+		ExpiresAt optional[string] `json:"expires_at"`
 	}
 	if err := readBody(w, r, maxBody, &body); err != nil {
 		return err
 	}
-	wish := apikey.Params{Name: body.Name}
+	params := apikey.Params{Name: body.Name}
 	if body.ExpiresAt.set && !body.ExpiresAt.null {
 		at, err := apikey.ParseExpiryTime(body.ExpiresAt.value)
 		if err != nil {
 			return err
 		}
-		wish.ExpiresAt = at
+		params.ExpiresAt = at
 	}
-	made, err := a.services.Keys.Create(r.Context(), s.org, wish)
+	created, err := a.services.Keys.Create(r.Context(), s.org, params)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", "keys/"+made.ID)
-	return writeJSON(w, http.StatusCreated, apimodel.CreatedKeyOf(made))
+	w.Header().Set("Location", "keys/"+created.ID)
+	return writeJSON(w, http.StatusCreated, apimodel.CreatedKeyOf(created))
 }
 
 func (a *API) listKeys(w http.ResponseWriter, r *http.Request, s scope) error {

@@ -64,7 +64,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// itemWith is the item with an id.
+// itemWith returns the item with an id.
 func itemWith(t *testing.T, items []map[string]any, id string) map[string]any {
 	t.Helper()
 	for _, item := range items {

@@ -1,6 +1,6 @@
 package api
 
-// The API's description, from one source for both faces.
+// This file serves the OpenAPI document, from one source for both surfaces.
 
 import (
 	_ "embed"
@@ -16,27 +16,29 @@ import (
 //go:embed openapi.yaml
 var openAPISource []byte
 
-// openAPI returns the document of each face as JSON. It is the same for every API, so it is made once.
-var openAPI = sync.OnceValue(func() map[face][]byte {
-	documents := map[face][]byte{}
-	for _, f := range []face{adminFace, toolsFace} {
+// openAPI returns the document of each surface as JSON. It is the same for every API.
+var openAPI = sync.OnceValue(func() map[surface][]byte {
+	documents := map[surface][]byte{}
+	for _, s := range []surface{adminSurface, toolsSurface} {
 		var document map[string]any
 		if err := yaml.Unmarshal(openAPISource, &document); err != nil {
-			panic(fmt.Errorf("reading the embedded OpenAPI document: %w", err)) // a test reads it too
+			// A test decodes it, too.
+			panic(fmt.Errorf("reading the embedded OpenAPI document: %w", err))
 		}
-		if f == toolsFace {
+		if s == toolsSurface {
 			forTools(document)
 		}
 		text, err := json.Marshal(document)
 		if err != nil {
 			panic(fmt.Errorf("writing the embedded OpenAPI document: %w", err))
 		}
-		documents[f] = text
+		documents[s] = text
 	}
 	return documents
 })
 
-// forTools makes of the admin endpoint's document that of Developer Tools: paths relative to the document, and no organization to name.
+// forTools turns the admin endpoint's document into that of Developer Tools: paths are relative to
+// the document and name no organization.
 func forTools(document map[string]any) {
 	document["servers"] = []any{map[string]any{"url": "."}}
 	paths := document["paths"].(map[string]any)
@@ -62,7 +64,7 @@ func forTools(document map[string]any) {
 	delete(parameters, "OrgFilter")
 }
 
-// withoutOrg drops the parameters that name an organization.
+// withoutOrg removes the parameters that name an organization.
 func withoutOrg(holder map[string]any) {
 	all, _ := holder["parameters"].([]any)
 	var kept []any
@@ -82,6 +84,6 @@ func withoutOrg(holder map[string]any) {
 func (a *API) getOpenAPI(w http.ResponseWriter, _ *http.Request, s scope) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(openAPI()[s.face]) // a client that went away needs no answer
+	_, _ = w.Write(openAPI()[s.surface]) // the client may have gone away
 	return nil
 }

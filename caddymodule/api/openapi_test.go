@@ -19,7 +19,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// document reads the OpenAPI document that a face serves, and checks that it is a good one.
+// document reads the OpenAPI document that a surface serves, and checks that it is valid.
 func (e *env) document(path string) *openapi3.T {
 	e.t.Helper()
 	a := e.expect(http.StatusOK, "GET", path, "")
@@ -36,10 +36,10 @@ func (e *env) document(path string) *openapi3.T {
 	return doc
 }
 
-// Every route is documented, and every documented route exists, on both faces.
+// Every route is documented, and every documented route exists, on both surfaces.
 func TestOpenAPINamesEveryRoute(t *testing.T) {
 	e := newEnv(t)
-	for f, path := range map[face]string{adminFace: "/tenzo/openapi.json", toolsFace: "/tools/acme/openapi.json"} {
+	for f, path := range map[surface]string{adminSurface: "/tenzo/openapi.json", toolsSurface: "/tools/acme/openapi.json"} {
 		doc := e.document(path)
 		documented := map[string][]string{}
 		for p, item := range doc.Paths.Map() {
@@ -47,7 +47,7 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 		}
 		served := map[string][]string{}
 		for _, rt := range e.api.routes() {
-			if f == adminFace || !rt.admin {
+			if f == adminSurface || !rt.admin {
 				served[rt.pattern(f)] = slices.Sorted(maps.Keys(rt.methods))
 			}
 		}
@@ -61,17 +61,17 @@ func TestOpenAPINamesEveryRoute(t *testing.T) {
 	}
 }
 
-// Answers are what the document says, and the bodies it allows are those that work.
+// Answers conform to the document, and the bodies that it allows are accepted.
 func TestAnswersFitTheOpenAPIDocument(t *testing.T) {
 	e := newEnv(t)
 	e.test = func(string, string) (dispatcher.TestResult, error) { return dispatcher.TestResult{Status: 500}, nil }
-	documents := map[face]*openapi3.T{adminFace: e.document("/tenzo/openapi.json"), toolsFace: e.document("/tools/acme/openapi.json")}
+	documents := map[surface]*openapi3.T{adminSurface: e.document("/tenzo/openapi.json"), toolsSurface: e.document("/tools/acme/openapi.json")}
 	seen := map[string]bool{}
 	fits := func(method, path, body string, wantRequestFit bool) {
 		t.Helper()
-		f, shown := adminFace, path
+		f, shown := adminSurface, path
 		if rest, ok := strings.CutPrefix(path, "/tools/acme"); ok {
-			f, shown = toolsFace, rest
+			f, shown = toolsSurface, rest
 		}
 		bare, _, _ := strings.Cut(shown, "?")
 		doc := documents[f]

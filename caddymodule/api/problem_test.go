@@ -14,7 +14,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// Whoever revoked a key in a Cluster must learn that it is revoked, though the gateways were not told; why they were not, is for the log.
+// If announcing a revocation fails in a Cluster, the client learns that the key is revoked but not
+// announced; the cause goes to the log.
 func TestRevokedButNotAnnounced(t *testing.T) {
 	c := harness.StartCluster(t)
 	c.Mark(t)

@@ -1,6 +1,6 @@
 package api
 
-// Which path is answered by what, on both faces.
+// This file maps paths to handlers, on both surfaces.
 
 import (
 	"context"
@@ -17,35 +17,35 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// face is where the API stands.
-type face int
+// surface is where the API is served.
+type surface int
 
 const (
-	adminFace face = iota // any organization, at /tenzo/…
-	toolsFace             // one organization, at api/… (here: /…)
+	adminSurface surface = iota // any organization, at /tenzo/…
+	toolsSurface                // one organization, at api/… (here: /…)
 )
 
-// storeTimeout bounds what one request waits for Redis. Testing a webhook has its own, longer bounds.
+// storeTimeout bounds how long one request waits for Redis. Testing a webhook has a longer timeout.
 const storeTimeout = 10 * time.Second
 
-// scope is what a request may touch.
+// scope is what a request may access.
 type scope struct {
-	face face
-	org  string // empty only on routes of the admin face that concern all organizations
+	surface surface
+	org     string // empty only on admin routes that concern all organizations
 }
 
-// handle answers a request within a scope. An error it returns has not been answered yet.
+// handle answers a request within a scope. If it returns an error, it has not written an answer.
 type handle func(w http.ResponseWriter, r *http.Request, s scope) error
 
 // route is one path and its methods.
 type route struct {
 	path    string // below /tenzo/orgs/{org}/ or /tenzo/
-	ofOrg   bool   // concerns one organization, so that the admin face names it in the path
-	admin   bool   // stands on the admin face only
+	ofOrg   bool   // concerns one organization, which the admin surface has in the path
+	admin   bool   // only on the admin surface
 	methods map[string]handle
 }
 
-// routes lists every route of the API; the OpenAPI document describes the same ones (a test compares them).
+// routes lists every route of the API. A test compares them with the OpenAPI document.
 func (a *API) routes() []route {
 	return []route{
 		{path: "keys", ofOrg: true, methods: map[string]handle{"GET": a.listKeys, "POST": a.createKey}},
@@ -62,7 +62,7 @@ func (a *API) routes() []route {
 	}
 }
 
-// Roots returns the first segments of the paths that ServeOrganization takes, each once.
+// Roots returns the first segments of the paths of ServeOrganization, each once.
 func Roots() []string {
 	var roots []string
 	for _, rt := range new(API).routes() {
@@ -73,10 +73,10 @@ func Roots() []string {
 	return roots
 }
 
-// pattern is the path of a route on a face, as http.ServeMux and the OpenAPI document write it.
-func (rt route) pattern(f face) string {
+// pattern returns the path of a route on a surface, in the syntax of http.ServeMux and OpenAPI.
+func (rt route) pattern(s surface) string {
 	switch {
-	case f == toolsFace:
+	case s == toolsSurface:
 		return "/" + rt.path
 	case rt.ofOrg:
 		return "/tenzo/orgs/{org}/" + rt.path
@@ -85,18 +85,19 @@ func (rt route) pattern(f face) string {
 	}
 }
 
-// mux builds the handler of a face.
-func (a *API) mux(f face) http.Handler {
+// mux returns the handler of a surface.
+func (a *API) mux(s surface) http.Handler {
 	mux := http.NewServeMux()
 	for _, rt := range a.routes() {
-		if rt.admin && f != adminFace {
+		if rt.admin && s != adminSurface {
 			continue
 		}
-		mux.Handle(rt.pattern(f), a.serve(f, rt))
+		mux.Handle(rt.pattern(s), a.serve(s, rt))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		// ServeMux would answer a path that is not clean with a redirect, which is wrong where a prefix was taken away.
+		// ServeMux would redirect a path that is not clean, to a wrong place if a prefix was
+		// removed.
 		if _, pattern := mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
 			problem.Write(w, r, &problem.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
 			return
@@ -105,8 +106,9 @@ func (a *API) mux(f face) http.Handler {
 	})
 }
 
-// serve answers one route: method, scope, and what became of it.
-func (a *API) serve(f face, rt route) http.Handler {
+// serve returns the handler of one route: it checks the method, finds the scope, and answers
+// errors.
+func (a *API) serve(on surface, rt route) http.Handler {
 	allowed := slices.Sorted(maps.Keys(rt.methods))
 	if rt.methods["GET"] != nil {
 		allowed = slices.Insert(allowed, slices.Index(allowed, "GET")+1, "HEAD")
@@ -120,48 +122,49 @@ func (a *API) serve(f face, rt route) http.Handler {
 		h := rt.methods[method]
 		if h == nil {
 			w.Header().Set("Allow", allow)
-			problem.Write(w, r, &problem.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes " + allow})
+			problem.Write(w, r, &problem.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "allowed methods: " + allow})
 			return
 		}
-		s, err := scopeOf(f, rt, r)
+		s, err := scopeOf(on, rt, r)
 		if err == nil {
 			ctx, cancel := context.WithTimeout(r.Context(), a.timeout(rt))
 			defer cancel()
 			err = h(w, r.WithContext(ctx), s)
 		}
 		if err != nil {
-			a.fail(w, r, rt.pattern(f), err)
+			a.fail(w, r, rt.pattern(on), err)
 		}
 	})
 }
 
-// timeout is how long a route may take.
+// timeout returns how long a route may take.
 func (a *API) timeout(rt route) time.Duration {
 	if rt.path == "webhook/test" {
-		return storeTimeout + time.Minute // an attempt may take the webhook's whole time-out
+		return storeTimeout + time.Minute // an attempt may take the whole timeout of webhooks
 	}
 	return storeTimeout
 }
 
-// scopeOf decides what a request may touch. Under Developer Tools that is the caller's organization and nothing else, whatever the
-// request says.
-func scopeOf(f face, rt route, r *http.Request) (scope, error) {
-	if f == toolsFace {
+// scopeOf decides what a request may access. Under Developer Tools that is the caller's
+// organization and nothing else, whatever the request contains.
+func scopeOf(on surface, rt route, r *http.Request) (scope, error) {
+	if on == toolsSurface {
 		org, _ := r.Context().Value(orgKey{}).(string)
 		if !config.ValidID(org) {
 			return scope{}, &problem.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
 		}
-		return scope{face: f, org: org}, nil
+		return scope{surface: on, org: org}, nil
 	}
 	if !rt.ofOrg {
-		return scope{face: f}, nil
+		return scope{surface: on}, nil
 	}
 	org := r.PathValue("org")
-	return scope{face: f, org: org}, inAddress(config.CheckOrg(org))
+	return scope{surface: on, org: org}, asBadRequest(config.CheckOrg(org))
 }
 
-// inAddress makes the refusal of a value one of a path or a query. That is 400; in a body it is 422.
-func inAddress(err error) error {
+// inAddress makes the refusal of a value one of a path or a query. That is 400; in a body it is
+// 422.
+func asBadRequest(err error) error {
 	var refusal *problem.Error
 	if !errors.As(err, &refusal) {
 		return err
@@ -171,20 +174,20 @@ func inAddress(err error) error {
 	return &bad
 }
 
-// localOnly refuses connections from elsewhere: whoever reaches these paths administers every organization. An address that is not
-// known counts as elsewhere.
+// localOnly refuses connections from other machines, because these paths administer every
+// organization. A connection with an unknown address counts as one from another machine.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r) && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
 			w.Header().Set("Cache-Control", "no-store")
-			problem.Write(w, r, &problem.Error{Status: http.StatusForbidden, Code: "not_local", Detail: "these paths answer on loopback and unix sockets only, or over Caddy's remote admin"})
+			problem.Write(w, r, &problem.Error{Status: http.StatusForbidden, Code: "not_local", Detail: "these paths are served only on loopback and unix sockets, and over Caddy's remote admin"})
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// local says whether a request arrived on a loopback address or a unix socket.
+// local reports whether a request arrived on a loopback address or a unix socket.
 func local(r *http.Request) bool {
 	switch addr := r.Context().Value(http.LocalAddrContextKey).(type) {
 	case *net.TCPAddr:

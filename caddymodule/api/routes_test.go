@@ -45,7 +45,8 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 }
 
-// The admin face answers on loopback and unix sockets, and over TLS with a client certificate; an address it does not know is elsewhere.
+// The admin surface answers on loopback, on unix sockets, and over TLS with a client certificate.
+// An unknown address counts as another machine.
 func TestAdminIsLocal(t *testing.T) {
 	e := newEnv(t)
 	status := func(local net.Addr, state *tls.ConnectionState) int {
@@ -85,7 +86,7 @@ func TestAdminIsLocal(t *testing.T) {
 	}
 }
 
-// calls are one valid request for every operation but openapi.json, which needs no store.
+// calls has one valid request for every operation except openapi.json, which needs no store.
 var calls = []struct{ method, path, body string }{
 	{"GET", "keys", ""},
 	{"POST", "keys", `{"name": "x"}`},
@@ -100,7 +101,7 @@ var calls = []struct{ method, path, body string }{
 	{"POST", "events", `{"event": "note.finalized", "payload": {}}`},
 }
 
-// paths are where a path of calls stands.
+// paths returns the full paths of a path in calls.
 func paths(path string) []string {
 	switch {
 	case strings.HasPrefix(path, "dead-letters"):
@@ -131,12 +132,12 @@ func TestRedisDown(t *testing.T) {
 	if strings.Contains(string(a.body), e.redis.Addr()) {
 		t.Errorf("the answer tells where Redis is: %s", a.body)
 	}
-	if n := strings.Count(e.log.String(), "an api request failed"); n != 1 {
+	if n := strings.Count(e.log.String(), "api request failed"); n != 1 {
 		t.Errorf("the log says it %d times", n)
 	}
 }
 
-// Without its marker the store creates and sets nothing; revoking works.
+// Without the marker, the store creates and sets nothing; revoking works.
 func TestUnmarkedStore(t *testing.T) {
 	e := newEnv(t)
 	k, err := e.keys.Create(t.Context(), "acme", apikey.Params{Name: "before"})

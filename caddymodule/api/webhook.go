@@ -1,6 +1,6 @@
 package api
 
-// The webhook of an organization. Its secret goes in and never out.
+// This file serves the webhook of an organization. No answer contains its secret.
 
 import (
 	"net/http"
@@ -12,12 +12,13 @@ import (
 
 // webhookBody is the body of PUT and PATCH.
 type webhookBody struct {
-	URL    member[string] `json:"url"`
-	Secret member[string] `json:"secret"`
-	Active member[bool]   `json:"active"`
+	URL    optional[string] `json:"url"`
+	Secret optional[string] `json:"secret"`
+	Active optional[bool]   `json:"active"`
 }
 
-// change reads the body. Without `secret` the secret stays, null removes it; an empty one is most likely a mistake, so it is refused.
+// change returns the change that the body requests. Without `secret` the secret stays, and null
+// removes it. An empty secret is most likely a mistake, so it is refused.
 func (b webhookBody) change() (webhook.Change, error) {
 	var (
 		c   webhook.Change
@@ -33,7 +34,7 @@ func (b webhookBody) change() (webhook.Change, error) {
 	case b.Secret.null:
 		c.Secret = new(string)
 	case b.Secret.set && b.Secret.value == "":
-		return c, problem.Invalid("secret", "invalid_secret", "the secret is empty: leave it out to keep the present one, or send null to remove it")
+		return c, problem.Invalid("secret", "invalid_secret", "the secret is empty: omit it to keep the current one, or send null to remove it")
 	case b.Secret.set:
 		c.Secret = &b.Secret.value
 	}
@@ -48,7 +49,7 @@ func (a *API) getWebhook(w http.ResponseWriter, r *http.Request, s scope) error 
 	return writeJSON(w, http.StatusOK, apimodel.WebhookOf(h))
 }
 
-// putWebhook sets the whole webhook, the secret aside: what is left out takes its default.
+// putWebhook sets the whole webhook except the secret: absent members take their defaults.
 func (a *API) putWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
 	return a.setWebhook(w, r, s, func(c *webhook.Change) (mustExist bool) {
 		if c.Active == nil {
@@ -59,7 +60,7 @@ func (a *API) putWebhook(w http.ResponseWriter, r *http.Request, s scope) error 
 	})
 }
 
-// patchWebhook changes the members that are named.
+// patchWebhook changes the members that are present.
 func (a *API) patchWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
 	return a.setWebhook(w, r, s, func(*webhook.Change) (mustExist bool) { return true })
 }
@@ -89,7 +90,7 @@ func (a *API) deleteWebhook(w http.ResponseWriter, r *http.Request, s scope) err
 	return nil
 }
 
-// testWebhook sends one sample now and says what came back.
+// testWebhook sends one sample now and answers with the result.
 func (a *API) testWebhook(w http.ResponseWriter, r *http.Request, s scope) error {
 	var body struct {
 		Event string `json:"event"`

@@ -40,7 +40,7 @@ func TestWebhook(t *testing.T) {
 				t.Error("there is a member secret")
 			}
 
-			// PUT sets everything, the secret aside; PATCH what it names.
+			// PUT sets everything except the secret; PATCH sets the members that are present.
 			if got := e.expect(http.StatusOK, "PATCH", path, `{"url": "https://b.example/hook"}`).json(t); got["active"] != false || got["has_secret"] != true {
 				t.Errorf("patched %v", got)
 			}

@@ -1,9 +1,10 @@
-// Package devtools serves Developer Tools: the page on which an organization's people make API keys and set their webhook, its files,
-// and the HTTP API it runs on, for one organization.
+// Package devtools serves Developer Tools: the page on which the members of an organization create
+// API keys and set their webhook, its files, and its HTTP API for one organization.
 //
-// Who the caller is was decided before (specification.md, section 8: `org`); this package refuses callers without an organization, keeps other
-// origins from writing, and sets the headers that make a browser hold the page to its own files. It works wherever it is mounted: the
-// page names everything by relative URLs, and the path of a request is read from its end.
+// The option `org` (specification.md, section 8) decides who the caller is. This package refuses
+// callers without an organization, refuses writes from other origins, and sets the headers that
+// restrict the page to its own files. It works wherever it is mounted: the page uses relative URLs
+// only, and the path of a request is read from its end.
 package devtools
 
 import (
@@ -17,44 +18,45 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// Handler serves Developer Tools. Its fields are set before the first request and not changed afterwards.
+// Handler serves Developer Tools. Its fields must not change after the first request.
 type Handler struct {
 	API             *api.API
-	SourceAddresses []string // addresses deliveries come from, shown to customers who must open their firewall
-	FrameAncestors  []string // origins that may embed the page; nobody without
-	Events          []string // event types the page offers to test; the documented ones where empty
+	SourceAddresses []string // addresses that deliveries come from, shown to customers
+	FrameAncestors  []string // origins that may embed the page; default: none
+	// Event types that the page offers to test; default: the documented ones.
+	Events []string
 }
 
-// Validate says what is wrong with the options that end up in the page and its policy.
+// Validate checks the options that become part of the page and its policy.
 func (h *Handler) Validate() error {
 	for _, a := range h.SourceAddresses {
 		if _, err := netip.ParsePrefix(a); err == nil {
 			continue
 		}
 		if _, err := netip.ParseAddr(a); err != nil {
-			return fmt.Errorf("source_addresses: '%s' is neither an IP address nor a network such as 203.0.113.0/29", a)
+			return fmt.Errorf("source_addresses: invalid address '%s': must be an IP address or a network such as 203.0.113.0/29", a)
 		}
 	}
 	for _, f := range h.FrameAncestors {
 		if !validAncestor(f) {
-			return fmt.Errorf("frame_ancestors: '%s' is no origin such as https://app.example.com", f)
+			return fmt.Errorf("frame_ancestors: invalid origin '%s': must be an origin such as https://app.example.com", f)
 		}
 	}
 	return nil
 }
 
-// Caller is for whom a request is served.
+// Caller is who sent a request.
 type Caller struct {
-	Org string // the organization; anything that is no organization id is answered 403
+	Org string // id of the organization; an invalid one gets 403
 
-	// Path is the URL path as the client sent it, where something before this handler took a prefix away (handle_path); empty: the
-	// request's own path.
+	// Path is the URL path as the client sent it, if a handler in front of this one removed a
+	// prefix (handle_path). Default: the request's path.
 	Path string
 
-	ByAPIKey bool // tenzo_auth let the request in: an API key administers no keys, 403
+	ByAPIKey bool // an API key admitted the request; such requests get 403
 }
 
-// Serve answers a request of a caller.
+// Serve answers a request.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 	h.secure(w.Header())
 	if refusal := refuse(r, c); refusal != nil {
@@ -72,7 +74,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 		if reading(w, r) {
 			files[target.name].serve(w, r)
 		}
-	case target.name != "", target.behindAPI && writes(r): // nobody writes to a page
+	case target.name != "", target.behindAPI && writes(r): // a page takes no writes
 		notFound(w, r)
 	case strings.HasSuffix(c.Path, "/"):
 		if reading(w, r) {
@@ -85,7 +87,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 	}
 }
 
-// refuse says why a request is not served at all, before anything of it is looked at.
+// refuse returns the reason to refuse a request before its path and body are considered.
 func refuse(r *http.Request, c Caller) *problem.Error {
 	switch {
 	case c.ByAPIKey:
@@ -93,18 +95,18 @@ func refuse(r *http.Request, c Caller) *problem.Error {
 	case !config.ValidID(c.Org):
 		return &problem.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
 	case writes(r) && !sameOrigin(r):
-		return &problem.Error{Status: http.StatusForbidden, Code: "cross_origin", Detail: "changes are accepted from the page itself only, not from another origin"}
+		return &problem.Error{Status: http.StatusForbidden, Code: "cross_origin", Detail: "changes are accepted only from the page itself, not from another origin"}
 	}
 	return nil
 }
 
-// reading says whether the request only reads; otherwise it is answered.
+// reading reports whether the request only reads. Otherwise it answers the request.
 func reading(w http.ResponseWriter, r *http.Request) bool {
 	if !writes(r) {
 		return true
 	}
 	w.Header().Set("Allow", "GET, HEAD")
-	problem.Write(w, r, &problem.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "this path takes GET, HEAD"})
+	problem.Write(w, r, &problem.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "allowed methods: GET, HEAD"})
 	return false
 }
 
@@ -112,7 +114,8 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	problem.Write(w, r, &problem.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"})
 }
 
-// redirect leads to the same path with a slash at its end, relative to it, so that it holds behind proxies that take prefixes away.
+// redirect redirects to the same path with a trailing slash. The location is relative, so that it
+// works behind proxies that remove a prefix.
 func redirect(w http.ResponseWriter, r *http.Request, path string) {
 	target := "./" + escapeSegment(path[strings.LastIndexByte(path, '/')+1:]) + "/"
 	if r.URL.RawQuery != "" {

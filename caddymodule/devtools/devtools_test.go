@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newHandler returns the handler over a Redis of its own.
+// newHandler returns a handler with a Redis of its own.
 func newHandler(t *testing.T) (*Handler, *apikey.Service) {
 	t.Helper()
 	r := harness.StartRedis(t)
@@ -37,14 +37,14 @@ func newHandler(t *testing.T) (*Handler, *apikey.Service) {
 	})}, keys
 }
 
-// request is what a client sends, and for whom it is served.
+// request is a request and its caller.
 type request struct {
 	method, path, body string
 	header             http.Header
 	caller             Caller
 }
 
-// do serves a request of acme, unless the caller is another.
+// do serves a request; the default caller is acme.
 func do(h *Handler, q request) *http.Response {
 	if q.method == "" {
 		q.method = http.MethodGet
@@ -71,7 +71,7 @@ func text(t *testing.T, r *http.Response) string {
 	return string(b)
 }
 
-// It works wherever it is mounted, whether what mounts it takes its prefix away or not.
+// The handler works wherever it is mounted, whether its prefix is removed or not.
 func TestMounts(t *testing.T) {
 	h, _ := newHandler(t)
 	kinds := map[string]string{"": "text/html", "assets/app.js": "text/javascript", "assets/style.css": "text/css", "assets/icon.svg": "image/svg+xml", "api/keys": "application/json", "api/openapi.json": "application/json"}
@@ -114,7 +114,8 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// A path of the API that does not exist is no other one, whatever it ends with; and writing to a folder in it meets no page.
+// An unknown path of the API is not taken for a known one, whatever its end; and a write to a
+// folder in it is not answered by the page.
 func TestNoPathPassesForAnother(t *testing.T) {
 	h, keys := newHandler(t)
 	if r := do(h, request{method: "PUT", path: "/api/webhook", body: `{"url": "https://one.example/hook"}`}); r.StatusCode != http.StatusOK {
@@ -141,7 +142,7 @@ func TestNoPathPassesForAnother(t *testing.T) {
 	}
 }
 
-// A 403 stands before everything: page, files, API, whatever there is at the path.
+// A 403 comes before everything else: page, files, API, whatever is at the path.
 func TestNobodyIsServedNothing(t *testing.T) {
 	h, _ := newHandler(t)
 	callers := map[string]Caller{
@@ -255,7 +256,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// What the site and the caller say stands in the page as text.
+// Options and the organization appear in the page as text.
 func TestPage(t *testing.T) {
 	h, _ := newHandler(t)
 	plain := text(t, do(h, request{path: "/"}))
@@ -276,7 +277,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// The page stays small, takes nothing from elsewhere, and holds no inline script, style or handler.
+// The page stays small, loads nothing from other origins, and has no inline script, style or
+// handler.
 func TestFiles(t *testing.T) {
 	source, err := embedded.ReadFile("page.html")
 	if err != nil {

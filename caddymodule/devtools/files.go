@@ -1,6 +1,6 @@
 package devtools
 
-// The page and its files.
+// This file serves the page and its static files.
 
 import (
 	"bytes"
@@ -27,10 +27,11 @@ type file struct {
 	etag      string
 }
 
-// files are the static files by their path beside the page.
+// files are the static files, by their path relative to the page.
 var files = loadFiles()
 
-// page is the page itself; what it shows of the caller and the site is filled in, all else it asks the API for.
+// page is the template of the page. It contains the data of caller and site; the page fetches all
+// other data from the API.
 var page = template.Must(template.ParseFS(embedded, "page.html"))
 
 func loadFiles() map[string]file {
@@ -51,7 +52,8 @@ func loadFiles() map[string]file {
 	return out
 }
 
-// mediaType does not ask the machine's own tables for the types that matter: nosniff makes browsers refuse a wrong one.
+// mediaType knows the types of the files itself, because the tables of a machine may be wrong and
+// browsers refuse wrong types with nosniff.
 func mediaType(name string) string {
 	switch ext := path.Ext(name); ext {
 	case ".js":
@@ -65,7 +67,8 @@ func mediaType(name string) string {
 	}
 }
 
-// serve answers with the file. It is the same for everybody, and asked for again at each use, so that a new release shows at once.
+// serve answers with the file. Browsers revalidate it at each use, so that they use a new release
+// at once.
 func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.mediaType)
@@ -82,9 +85,9 @@ func (h *Handler) servePage(w http.ResponseWriter, org string) {
 	}
 	var b bytes.Buffer
 	if err := page.Execute(&b, map[string]any{"Org": org, "SourceAddresses": h.SourceAddresses, "Events": events}); err != nil {
-		panic(fmt.Errorf("making the page: %w", err)) // a template over strings, into memory
+		panic(fmt.Errorf("making the page: %w", err)) // a template of strings, written to memory
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(b.Bytes()) // a client that went away needs no answer
+	_, _ = w.Write(b.Bytes()) // the client may have gone away
 }

@@ -1,6 +1,6 @@
 package devtools
 
-// What keeps other origins out.
+// This file keeps other origins out.
 
 import (
 	"net/http"
@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// writes says whether a request may change something.
+// writes reports whether a request may change something.
 func writes(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
 
-// sameOrigin says whether a request comes from the page itself, or from no browser at all: browsers send Origin with every request that
-// changes something, and the newer ones Sec-Fetch-Site with every request.
+// sameOrigin reports whether a request comes from the page itself or not from a browser: browsers
+// send Origin with every request that changes something, and newer ones Sec-Fetch-Site with every
+// request.
 func sameOrigin(r *http.Request) bool {
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		if site != "same-origin" {
@@ -29,7 +30,8 @@ func sameOrigin(r *http.Request) bool {
 	return true
 }
 
-// withoutDefaultPort is a host as browsers write it: lower case, without its scheme's own port.
+// withoutDefaultPort returns a host as browsers write it: in lower case, without the scheme's
+// default port.
 func withoutDefaultPort(host, scheme string) string {
 	host = strings.ToLower(host)
 	switch scheme {
@@ -42,13 +44,14 @@ func withoutDefaultPort(host, scheme string) string {
 	}
 }
 
-// ancestor is an origin as a Content-Security-Policy takes it: what could end the directive, or begin another, does not fit.
+// ancestor matches an origin in a Content-Security-Policy. It excludes characters that could end
+// the directive.
 var ancestor = regexp.MustCompile(`^https?://(\*\.)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:([0-9]{1,5}|\*))?$`)
 
-// validAncestor says whether s may embed the page: an origin, or 'self'.
+// validAncestor reports whether s is an origin that may embed the page, or 'self'.
 func validAncestor(s string) bool { return s == "'self'" || ancestor.MatchString(s) }
 
-// secure sets the headers of every answer.
+// secure sets the security headers of every answer.
 func (h *Handler) secure(header http.Header) {
 	ancestors := "'none'"
 	if len(h.FrameAncestors) > 0 {

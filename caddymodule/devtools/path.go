@@ -1,6 +1,7 @@
 package devtools
 
-// Where a request leads, read from the end of its path, since the handler does not know where it is mounted.
+// This file finds the target of a request from the end of its path, because the handler does not
+// know where it is mounted.
 
 import (
 	"net/url"
@@ -11,26 +12,28 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/api"
 )
 
-// target is what a path leads to: a route of the API, a file, or the page where both are unset.
+// target is the target of a path: a route of the API, a file, or, if both are unset, the page.
 type target struct {
 	api  bool
-	name string // what stands after `api/`, or the name of a file; those that do not exist too
+	name string // the path after `api/`, or the name of a file, whether it exists or not
 
-	// behindAPI says that the page's path has a segment `api`. A mount may, so that the page shows there; a path that is mistaken for one of the
-	// API's ends so, too.
+	// behindAPI reports that the page's path has a segment `api`. It may belong to the mount, or
+	// the path may be a mistaken path of the API.
 	behindAPI bool
 }
 
 // apiRoots are the first segments of the API's routes.
 var apiRoots = api.Roots()
 
-// fileTypes are the names' ends by which browsers and crawlers ask for files that nobody linked, such as /favicon.ico. A mount does not
-// end so, where it may have any other dot: /v1.2, /tools.example.
+// fileTypes are extensions of files that browsers and crawlers request unasked, such as
+// /favicon.ico. A mount does not end with one of them, but may contain other dots: /v1.2,
+// /tools.example.
 var fileTypes = []string{".css", ".gif", ".htm", ".html", ".ico", ".jpg", ".jpeg", ".js", ".json", ".map", ".php", ".png", ".svg", ".txt", ".webmanifest", ".xml"}
 
-// locate reads a path. The first segment `api` that one of the API's routes follows begins the API: the mount may have one of its own
-// before it. Where none does, all behind the last `api` is the API's to refuse: no part of such a path may pass for a route. What ends
-// with a slash is the page.
+// locate finds the target of a path. The API begins at the first segment `api` that is followed by
+// the first segment of a route; the mount may contain another `api` before it. Without a route,
+// everything after the last `api` is an unknown path of the API: no part of it may be taken for a
+// route. A path with a trailing slash is the page.
 func locate(path string) target {
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	n := len(segments)
@@ -52,14 +55,15 @@ func locate(path string) target {
 		return target{name: "assets/" + last}
 	case lastAPI >= 0:
 		return target{api: true, name: strings.Join(segments[lastAPI+1:], "/")}
-	case isFile(last), slices.Contains(segments, ".."): // no mount is named so
+	case isFile(last), slices.Contains(segments, ".."): // neither names a mount
 		return target{name: last}
 	default:
 		return target{}
 	}
 }
 
-// isFile says whether the last segment of a path is the name of a file, and not a mount without its slash.
+// isFile reports whether the last segment of a path names a file, rather than a mount without its
+// trailing slash.
 func isFile(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains(fileTypes, strings.ToLower(path.Ext(name)))
 }

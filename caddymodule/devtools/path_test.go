@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Whatever a path is, what it leads to is a part of its end, and a page only where nothing else can be meant.
+// The target of any path is a suffix of it; it is the page only if it can be nothing else.
 func FuzzLocate(f *testing.F) {
 	for _, seed := range []string{"/", "", "/api/keys", "/a/api/keys/x", "/api/api/keys", "/assets/app.js", "//", "/api/", "/a.b/c", "/%2e%2e/api/webhook", "/api/keys/api/keys", "/api/orgs/other/webhook", "/api/api/nothing/keys", "/v1.2"} {
 		f.Add(seed)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The samples accept what deliveries are signed with, and nothing else, each run by its own language.
+// The samples, each run by its own language, accept the signature of a delivery and nothing else.
 func TestSamplesVerify(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {

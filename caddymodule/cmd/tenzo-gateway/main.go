@@ -1,5 +1,5 @@
-// Command tenzo-gateway is Caddy with the modules of tenzo-gateway compiled in. To add further plugins,
-// use `xcaddy build --with github.com/tenzo-ai/tenzo-gateway --with …` instead.
+// Command tenzo-gateway is Caddy with the modules of tenzo-gateway compiled in. To add further
+// plugins, use `xcaddy build --with github.com/tenzo-ai/tenzo-gateway --with …` instead.
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Package apimodel is how keys, webhooks and events look in JSON, in the answers of the HTTP API and in the commands' --json alike: the fields
-// under the names that they have in Redis (specification.md, section 4), what is absent as null, times in UTC.
+// Package apimodel defines the JSON forms of keys, webhooks and events, which the HTTP API and the
+// commands' --json share. Fields have their names in Redis (specification.md, section 4), absent
+// values are null, and times are in UTC.
 package apimodel
 
 import (
@@ -14,21 +15,21 @@ type List[T any] struct {
 	NextCursor *string `json:"next_cursor"` // null on the last page
 }
 
-// ListOf shows a page, each item as of shows it.
+// ListOf converts a page. of converts each item.
 func ListOf[T, V any](page config.Page[T], of func(T) V) List[V] {
 	return List[V]{Items: ItemsOf(page.Items, of), NextCursor: orNull(page.NextCursor)}
 }
 
-// ItemsOf shows each item as of shows it. No items are [] and not null.
+// ItemsOf converts items with of. The result for no items is [] and not null.
 func ItemsOf[T, V any](items []T, of func(T) V) []V {
-	views := make([]V, len(items))
+	out := make([]V, len(items))
 	for i, item := range items {
-		views[i] = of(item)
+		out[i] = of(item)
 	}
-	return views
+	return out
 }
 
-// orNull is nil for the zero value, which JSON then shows as null.
+// orNull returns nil, which is null in JSON, for the zero value.
 func orNull[T comparable](v T) *T {
 	var zero T
 	if v == zero {
@@ -37,7 +38,7 @@ func orNull[T comparable](v T) *T {
 	return &v
 }
 
-// timeOrNull is nil for the zero time, else t in UTC.
+// timeOrNull returns nil for the zero time, otherwise t in UTC.
 func timeOrNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -12,7 +12,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
-// Programs read these names, which are those of specification.md, section 4, and null where there is nothing.
+// Programs rely on these names, which are those of specification.md, section 4, and on null for
+// absent values.
 func TestShapes(t *testing.T) {
 	at := time.Date(2027, 1, 1, 2, 0, 0, 0, time.FixedZone("", 7200))
 	key := apikey.Key{ID: "k", OrgID: "acme", Name: "n", Hint: "h", CreatedAt: at}

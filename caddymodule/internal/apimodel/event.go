@@ -1,6 +1,6 @@
 package apimodel
 
-// Deliveries, dead events and what became of them.
+// This file defines deliveries, dead letters and replays.
 
 import (
 	"time"
@@ -19,7 +19,7 @@ type Delivery struct {
 	At         *time.Time `json:"at"`
 }
 
-// DeliveryOf shows an attempt.
+// DeliveryOf converts an attempt.
 func DeliveryOf(d queue.Delivery) Delivery {
 	return Delivery{
 		ID: d.ID, Event: d.Event, Attempt: d.Attempt, Status: orNull(d.Status), Error: orNull(d.Error),
@@ -27,7 +27,7 @@ func DeliveryOf(d queue.Delivery) Delivery {
 	}
 }
 
-// DeadLetter is a dead event without its payload: as published, that is internal, and a page of them may be large.
+// DeadLetter is a dead letter without its payload, which is internal as published and may be large.
 type DeadLetter struct {
 	ID          string     `json:"id"`
 	Event       string     `json:"event"`
@@ -41,7 +41,7 @@ type DeadLetter struct {
 	DeadAt      *time.Time `json:"dead_at"`
 }
 
-// DeadLetterOf shows a dead event.
+// DeadLetterOf converts a dead letter.
 func DeadLetterOf(d queue.DeadLetter) DeadLetter {
 	return DeadLetter{
 		ID: d.ID, Event: d.Event, OrgID: d.OrgID, Reason: d.Reason, Attempts: d.Attempts,
@@ -50,22 +50,22 @@ func DeadLetterOf(d queue.DeadLetter) DeadLetter {
 	}
 }
 
-// Replayed is how a replay went.
+// Replayed is the result of a replay.
 type Replayed struct {
 	Replayed   int       `json:"replayed"`
 	Refused    []Refused `json:"refused"`
 	Remaining  int       `json:"remaining"`
-	NextCursor *string   `json:"next_cursor"` // null where the end was reached
+	NextCursor *string   `json:"next_cursor"` // null at the end
 }
 
-// Refused is an event that a replay left alone.
+// Refused is a dead letter that was not replayed.
 type Refused struct {
 	ID     string `json:"id"`
 	OrgID  string `json:"org_id,omitempty"`
 	Reason string `json:"reason"`
 }
 
-// ReplayedOf shows how a replay went.
+// ReplayedOf converts the result of a replay.
 func ReplayedOf(r queue.ReplayResult) Replayed {
 	return Replayed{Replayed: r.Replayed, Refused: ItemsOf(r.Refused, refusedOf), Remaining: r.Remaining, NextCursor: orNull(r.NextCursor)}
 }

@@ -1,6 +1,6 @@
 package apimodel
 
-// API keys.
+// This file defines API keys.
 
 import (
 	"time"
@@ -8,7 +8,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
-// keyRecord is what every view of a key begins with.
+// keyRecord has the fields that all forms of a key share.
 type keyRecord struct {
 	ID        string     `json:"id"`
 	OrgID     string     `json:"org_id"`
@@ -27,36 +27,37 @@ func recordOf(k apikey.Key, status string) keyRecord {
 	}
 }
 
-// Key is a key with its state and its use.
+// Key is a key with its status and usage.
 type Key struct {
 	keyRecord
 	UsageCount int64      `json:"usage_count"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 }
 
-// KeyOf shows a key of a list.
+// KeyOf converts a key of a list.
 func KeyOf(k apikey.Listed) Key {
 	return Key{keyRecord: recordOf(k.Key, k.Status), UsageCount: k.Count, LastUsedAt: timeOrNull(k.LastUsedAt)}
 }
 
-// CreatedKey is a key just made, with the only copy of its text.
+// CreatedKey is a new key with the only copy of its text.
 type CreatedKey struct {
 	Key
 	Text string `json:"key"`
 }
 
-// CreatedKeyOf shows a key just made.
+// CreatedKeyOf converts a new key.
 func CreatedKeyOf(k apikey.Created) CreatedKey {
 	return CreatedKey{Key: KeyOf(apikey.Listed{Key: k.Key, Status: apikey.StatusActive}), Text: k.Secret}
 }
 
-// RevokedKey is a key just revoked, and what is known of replicas: none, confirmed or unconfirmed.
+// RevokedKey is a key just revoked, and whether a replica has the revocation: none, confirmed or
+// unconfirmed.
 type RevokedKey struct {
 	keyRecord
 	Replica string `json:"replica"`
 }
 
-// RevokedKeyOf shows a key just revoked.
+// RevokedKeyOf converts a key just revoked.
 func RevokedKeyOf(k apikey.Key, r apikey.Replicated) RevokedKey {
 	return RevokedKey{keyRecord: recordOf(k, apikey.StatusRevoked), Replica: r.String()}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-// Webhook is a webhook. Its secret is not among what is shown.
+// Webhook is a webhook without its secret.
 type Webhook struct {
 	OrgID     string     `json:"org_id"`
 	URL       string     `json:"url"`
@@ -17,7 +17,7 @@ type Webhook struct {
 	UpdatedAt *time.Time `json:"updated_at"`
 }
 
-// WebhookOf shows a webhook.
+// WebhookOf converts a webhook.
 func WebhookOf(h webhook.Webhook) Webhook {
 	return Webhook{
 		OrgID: h.OrgID, URL: h.URL, HasSecret: h.Secret.IsSet(), Active: h.Active,
@@ -25,7 +25,7 @@ func WebhookOf(h webhook.Webhook) Webhook {
 	}
 }
 
-// Test is how a test attempt went.
+// Test is the result of a test attempt.
 type Test struct {
 	Acknowledged bool    `json:"acknowledged"`
 	Status       *int    `json:"status"`
@@ -33,7 +33,7 @@ type Test struct {
 	DurationMS   int64   `json:"duration_ms"`
 }
 
-// TestOf shows a test attempt.
+// TestOf converts the result of a test attempt.
 func TestOf(r dispatcher.TestResult) Test {
 	return Test{
 		Acknowledged: r.Acknowledged, Status: orNull(r.Status), Error: orNull(r.Error), DurationMS: r.Duration.Milliseconds(),

@@ -1,8 +1,10 @@
-// Package command is the commands of tenzo-gateway beside Caddy's own (specification.md, section 9): init, keys, webhook, events and dispatch. They
-// are thin faces over the services of package config and the dispatcher, and know no Caddy; package caddymodule registers them.
+// Package command contains the commands that tenzo-gateway adds to Caddy's own (specification.md,
+// section 9): init, keys, webhook, events and dispatch. They are thin layers over the services of
+// package config and the dispatcher, and do not know Caddy; package caddymodule registers them.
 //
-// What a command has to say goes to standard output, as a table or, with --json, as one JSON object; remarks, progress and errors go to
-// standard error. Secrets come from files, standard input or the environment, never as a value that a process list shows.
+// Results go to standard output, as a table or, with --json, as one JSON object. Remarks, progress
+// and errors go to standard error. Secrets come from files, standard input or the environment,
+// never as a value that a process list shows.
 package command
 
 import (
@@ -23,13 +25,13 @@ import (
 // Command is one command to register.
 type Command struct {
 	Name  string
-	Usage string // what follows the name
+	Usage string // arguments and flags, after the name
 	Short string
 	Long  string
-	Setup func(*cobra.Command) // adds flags, subcommands and what runs
+	Setup func(*cobra.Command) // adds flags, subcommands and the function to run
 }
 
-// All returns the commands. version is that of the program, for the User-Agent of deliveries.
+// All returns the commands. version is the program's, for the User-Agent of deliveries.
 func All(version string) []Command {
 	return []Command{
 		initCommand(),
@@ -40,7 +42,7 @@ func All(version string) []Command {
 	}
 }
 
-// storeFlags are the flags that every command has.
+// storeFlags are the flags of every command.
 type storeFlags struct {
 	redis  string
 	prefix string
@@ -49,30 +51,31 @@ type storeFlags struct {
 
 func (f *storeFlags) register(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&f.redis, "redis", "", "`URL` of the Redis, or @file that holds it; with a password only @file or the environment (default $TENZO_REDIS_URL, else the embedded server's address)")
-	flags.StringVar(&f.prefix, "key-prefix", store.DefaultPrefix, "what every key in Redis begins with")
+	flags.StringVar(&f.redis, "redis", "", "`URL` of the Redis, or @file with the URL; a URL with a password only as @file or in the environment (default $TENZO_REDIS_URL, else the address of the embedded server)")
+	flags.StringVar(&f.prefix, "key-prefix", store.DefaultPrefix, "prefix of every key in Redis")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object")
 }
 
-// commandTimeout bounds the time a command waits for Redis, each page of a long list anew.
+// commandTimeout bounds how long a command waits for Redis, separately for each page of a long
+// list.
 const commandTimeout = 10 * time.Second
 
-// open opens the store that the flags name. It dials nothing.
+// open opens the store that the flags select. It dials nothing.
 func (f *storeFlags) open(metrics *store.Metrics) (*store.Store, error) {
 	if store.LiteralPassword(f.redis) {
-		return nil, errors.New("--redis holds a password, which every process list would show: put the URL into a file and say --redis @file, or into TENZO_REDIS_URL")
+		return nil, errors.New("the password in --redis would show in every process list: put the URL into a file and use --redis @file, or into TENZO_REDIS_URL")
 	}
 	url, err := store.ResolveURL(f.redis)
 	if err != nil {
 		return nil, err
 	}
 	if !store.ValidPrefix(f.prefix) {
-		return nil, errors.New("--key-prefix must not be empty and must hold neither braces nor spaces")
+		return nil, errors.New("--key-prefix must not be empty and must not contain braces or spaces")
 	}
 	return store.Open(store.Options{URL: url, Prefix: f.prefix, Metrics: metrics})
 }
 
-// withStore runs f with an open store. What was not printed is an error, too.
+// withStore calls run with an open store. Output that could not be written is an error, too.
 func (f *storeFlags) withStore(cmd *cobra.Command, run func(ctx context.Context, st *store.Store) error) error {
 	st, err := f.open(nil)
 	if err != nil {
@@ -88,29 +91,30 @@ func (f *storeFlags) withStore(cmd *cobra.Command, run func(ctx context.Context,
 	return f.explain(st, err)
 }
 
-// explain says of an error that is no refusal by a rule which Redis it came from.
+// explain adds the address of the Redis to a timeout. Refusals by a rule stay as they are.
 func (f *storeFlags) explain(st *store.Store, err error) error {
 	var refused *problem.Error
 	switch {
 	case err == nil, errors.As(err, &refused), errors.Is(err, errFailed):
 		return err
-	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err): // this code's limit, or the client's
+	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err): // the timeout of this package or of the client
 		return fmt.Errorf("redis at %s gives no answer: %w", st.Addr(), err)
 	}
 	return err
 }
 
-// call runs one step against Redis within commandTimeout.
+// call runs f within commandTimeout.
 func call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	return f(ctx)
 }
 
-// errFailed makes the exit status 1 where a command has said already what is wrong.
+// errFailed makes the exit status 1 if the command has already said what is wrong.
 var errFailed = errors.New("failed")
 
-// group makes cmd one that only has subcommands: anything else is refused, where cobra would show the help and report success.
+// group makes cmd a parent of subcommands. Any other argument is an error; cobra alone would print
+// the help and exit with 0.
 func group(cmd *cobra.Command, subcommands ...*cobra.Command) {
 	names := make([]string, len(subcommands))
 	for i, sub := range subcommands {
@@ -120,7 +124,7 @@ func group(cmd *cobra.Command, subcommands ...*cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fmt.Errorf("%s has no subcommand %q: there are %s", cmd.CommandPath(), args[0], choice)
+			return fmt.Errorf("unknown subcommand %q of %s: choose one of %s", args[0], cmd.CommandPath(), choice)
 		}
 		return fmt.Errorf("%s needs a subcommand: %s", cmd.CommandPath(), choice)
 	}
@@ -133,7 +137,7 @@ func orgFlag(cmd *cobra.Command, org *string) {
 	_ = cmd.MarkFlagRequired("org") // the flag exists
 }
 
-// checkOrg refuses what is no organization's id before Redis is asked.
+// checkOrg validates an organization's id before Redis is contacted.
 func checkOrg(org string) error {
 	if err := config.CheckOrg(org); err != nil {
 		return fmt.Errorf("--org: %w", err)

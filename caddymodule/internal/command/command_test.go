@@ -15,13 +15,13 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// result is what became of a command.
+// result is the result of a command.
 type result struct {
 	stdout, stderr string
 	err            error
 }
 
-// newRoot is the binary's command with ours below it.
+// newRoot returns the root command of the binary with our commands.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{Use: "tenzo-gateway", SilenceUsage: true, SilenceErrors: true}
 	for _, c := range All("test") {
@@ -32,7 +32,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// run runs a command line as the binary would.
+// run runs a command line like the binary.
 func run(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	root := newRoot()
@@ -45,7 +45,7 @@ func run(t *testing.T, stdin string, args ...string) result {
 	return result{stdout.String(), stderr.String(), err}
 }
 
-// must is run that succeeds.
+// must runs a command that must succeed.
 func must(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	r := run(t, stdin, args...)
@@ -55,7 +55,7 @@ func must(t *testing.T, stdin string, args ...string) string {
 	return r.stdout
 }
 
-// refused is run that fails with an error which holds want.
+// refused runs a command that must fail with an error that contains want.
 func refused(t *testing.T, want string, args ...string) {
 	t.Helper()
 	r := run(t, "", args...)
@@ -79,7 +79,7 @@ func decode[T any](t *testing.T, text string) (v T) {
 	return v
 }
 
-// startStore starts a marked Redis and names it in the environment.
+// startStore starts an initialized Redis and sets its URL in the environment.
 func startStore(t *testing.T) *harness.Redis {
 	t.Helper()
 	r := harness.StartRedis(t)
@@ -137,7 +137,7 @@ func TestUnknownSubcommandsAreRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"keys", "nonsense"}, `keys has no subcommand "nonsense": there are create, list, revoke`},
+		{[]string{"keys", "nonsense"}, `unknown subcommand "nonsense" of tenzo-gateway keys: choose one of create, list, revoke`},
 		{[]string{"keys"}, "keys needs a subcommand: create, list, revoke"},
 		{[]string{"webhook", "nonsense"}, "set, show, enable, disable, delete, test, deliveries"},
 		{[]string{"events", "nonsense"}, "publish, dead, status"},
@@ -153,12 +153,12 @@ func TestUnknownSubcommandsAreRefused(t *testing.T) {
 	}
 }
 
-// brokenPipe takes nothing.
+// brokenPipe fails every write.
 type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-// What cannot be printed is a failure, and a secret that was made but not shown is one that says what to do.
+// Output that cannot be written is an error. If it was a new secret, the error says what to do.
 func TestOutputThatFails(t *testing.T) {
 	startStore(t)
 	policy := []string{"--allow-networks", "127.0.0.0/8"}
@@ -168,10 +168,10 @@ func TestOutputThatFails(t *testing.T) {
 	}{
 		{"broken pipe", []string{"init"}},
 		{"broken pipe", []string{"init", "--json"}},
-		{"was made but not shown; revoke it", []string{"keys", "create", "--org", "acme", "--name", "n"}},
-		{"was made but not shown; revoke it", []string{"keys", "create", "--org", "acme", "--name", "n", "--json"}},
+		{"was created but not shown; revoke it", []string{"keys", "create", "--org", "acme", "--name", "n"}},
+		{"was created but not shown; revoke it", []string{"keys", "create", "--org", "acme", "--name", "n", "--json"}},
 		{"broken pipe", []string{"keys", "list", "--org", "acme"}},
-		{"new secret, which was not shown", append([]string{"webhook", "set", "--org", "acme", "--url", "https://127.0.0.1/", "--generate-secret"}, policy...)},
+		{"new secret that was not shown", append([]string{"webhook", "set", "--org", "acme", "--url", "https://127.0.0.1/", "--generate-secret"}, policy...)},
 		{"broken pipe", []string{"webhook", "show", "--org", "acme"}},
 		{"broken pipe", []string{"webhook", "deliveries", "--org", "acme"}},
 		{"broken pipe", []string{"events", "status"}},

@@ -22,7 +22,7 @@ func webhookDeliveries(f *storeFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "deliveries --org ORG",
-		Short: "Lists the last attempts to deliver an organization's events, newest first",
+		Short: "Lists the latest attempts to deliver an organization's events, newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOrg(org); err != nil {
@@ -44,7 +44,7 @@ func webhookDeliveries(f *storeFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return sayMore(cmd, more)
+				return hintMore(cmd, more)
 			})
 		},
 	}
@@ -70,7 +70,7 @@ func showDeliveries(w io.Writer, org string, list []queue.Delivery) error {
 		if d.Attempt == 0 {
 			attempt = "test"
 		}
-		t.add(cell{text: instant(d.At, "unknown")}, cell{text: d.Event}, cell{text: d.ID}, cell{text: attempt}, cell{status, look},
+		t.add(cell{text: formatTime(d.At, "unknown")}, cell{text: d.Event}, cell{text: d.ID}, cell{text: attempt}, cell{status, look},
 			cell{text: d.Duration.Round(time.Millisecond).String()}, cell{d.Error, look})
 	}
 	return t.print(w)

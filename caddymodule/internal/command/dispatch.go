@@ -31,9 +31,10 @@ func dispatchCommand(version string) Command {
 		Name:  "dispatch",
 		Usage: "[--listen localhost:2020] [options of webhooks]",
 		Short: "Delivers webhooks, as a companion process without a Caddyfile",
-		Long: `Delivers webhooks until it gets SIGTERM or SIGINT. It then takes nothing new, finishes what is in flight within --grace-period, and hands
-the rest over. Several may run at once, beside gateways that deliver too: they share the work. The flags are the options of the block
-webhooks of a Caddyfile. /metrics, /livez and /readyz are served on --listen.`,
+		Long: `Delivers webhooks until it receives SIGTERM or SIGINT. Then it dequeues nothing new, finishes the deliveries
+in flight within --grace-period, and requeues the rest. Several processes, gateways with a webhooks block
+included, may run at the same time and share the work. The flags are the options of the block webhooks in
+a Caddyfile. --listen serves /metrics, /livez and /readyz.`,
 		Setup: func(cmd *cobra.Command) {
 			f := new(storeFlags)
 			f.register(cmd)
@@ -48,22 +49,22 @@ webhooks of a Caddyfile. /metrics, /livez and /readyz are served on --listen.`,
 				options.Logger = newLogger(cmd.ErrOrStderr())
 				ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
 				defer stop()
-				context.AfterFunc(ctx, stop) // a second signal ends the process at once
+				context.AfterFunc(ctx, stop) // a second signal kills the process
 				return dispatch(ctx, f, options, d.listen)
 			}
 		},
 	}
 }
 
-// dispatchFlags are the options of the block webhooks as flags.
+// dispatchFlags are the options of the block `webhooks` as flags.
 type dispatchFlags struct {
 	listen      string
-	o           dispatcher.Options // with the defaults; flags write here
+	o           dispatcher.Options // the defaults, which flags override
 	policy      policyFlags
-	backoff     spansFlag
-	timeout     spanFlag
-	retention   spanFlag
-	grace       spanFlag
+	backoff     durationsFlag
+	timeout     durationFlag
+	retention   durationFlag
+	grace       durationFlag
 	bytes       sizeFlag
 	payload     sizeFlag
 	passMembers []string
@@ -72,27 +73,27 @@ type dispatchFlags struct {
 func newDispatchFlags(cmd *cobra.Command) *dispatchFlags {
 	o := dispatcher.Defaults()
 	d := &dispatchFlags{
-		o: o, backoff: o.RetryBackoff, timeout: spanFlag(o.Timeout), retention: spanFlag(o.DeadRetention),
-		grace: spanFlag(o.GracePeriod), bytes: sizeFlag(o.MaxInFlightBytes), payload: sizeFlag(o.MaxPayload),
+		o: o, backoff: o.RetryBackoff, timeout: durationFlag(o.Timeout), retention: durationFlag(o.DeadRetention),
+		grace: durationFlag(o.GracePeriod), bytes: sizeFlag(o.MaxInFlightBytes), payload: sizeFlag(o.MaxPayload),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&d.listen, "listen", "localhost:2020", "`address` of /metrics, /livez and /readyz")
-	flags.Var(&d.backoff, "retry-backoff", "the earliest moment of each retry after the failure before it; three at most")
+	flags.Var(&d.backoff, "retry-backoff", "least delay of each retry after the failure before it; at most three")
 	flags.Var(&d.timeout, "timeout", "how long one attempt may take")
-	flags.IntVar(&d.o.EndpointConcurrency, "endpoint-concurrency", o.EndpointConcurrency, "how many attempts may be in flight to one organization's endpoint")
+	flags.IntVar(&d.o.EndpointConcurrency, "endpoint-concurrency", o.EndpointConcurrency, "how many attempts to one organization's endpoint may be in flight")
 	flags.IntVar(&d.o.MaxInFlight, "max-in-flight", o.MaxInFlight, "how many events are held in memory")
 	flags.Var(&d.bytes, "max-in-flight-bytes", "how many bytes of payload are held in memory")
 	flags.Var(&d.payload, "max-payload", "how large a payload may be as published")
-	flags.Var(&d.retention, "dead-retention", "how long dead events are kept")
-	flags.IntVar(&d.o.DeadLimit, "dead-limit", o.DeadLimit, "how many dead events are kept; the oldest go first")
-	flags.StringArrayVar(&d.passMembers, "pass-members", nil, "further members that may leave, as `event=path,path`; repeatable")
+	flags.Var(&d.retention, "dead-retention", "how long dead letters are kept")
+	flags.IntVar(&d.o.DeadLimit, "dead-limit", o.DeadLimit, "how many dead letters are kept; the oldest are dropped first")
+	flags.StringArrayVar(&d.passMembers, "pass-members", nil, "further members of payloads that may leave, as `event=path,path`; repeatable")
 	flags.StringArrayVar(&d.o.PassEvents, "pass-event", nil, "a further `event`, whose payload leaves as published; repeatable")
-	flags.Var(&d.grace, "grace-period", "how long a shutdown waits for deliveries under way")
+	flags.Var(&d.grace, "grace-period", "how long a shutdown waits for deliveries in flight")
 	d.policy.register(cmd)
 	return d
 }
 
-// options are the dispatcher's, as the flags have them.
+// options returns the dispatcher's options from the flags.
 func (d *dispatchFlags) options() (dispatcher.Options, error) {
 	o := d.o
 	o.RetryBackoff, o.Timeout, o.DeadRetention, o.GracePeriod = d.backoff, time.Duration(d.timeout), time.Duration(d.retention), time.Duration(d.grace)
@@ -105,7 +106,7 @@ func (d *dispatchFlags) options() (dispatcher.Options, error) {
 	for _, s := range d.passMembers {
 		event, paths, found := strings.Cut(s, "=")
 		if !found || event == "" || paths == "" {
-			return o, fmt.Errorf("--pass-members: %q is not event=path,path, such as note.finalized=meeting.location", s)
+			return o, fmt.Errorf("--pass-members: invalid value %q: must be event=path,path, such as note.finalized=meeting.location", s)
 		}
 		if o.PassMembers == nil {
 			o.PassMembers = map[string][]string{}
@@ -115,9 +116,9 @@ func (d *dispatchFlags) options() (dispatcher.Options, error) {
 	return o, o.Validate()
 }
 
-// dispatch delivers until ctx is done, and returns once everything it started has ended.
+// dispatch delivers until ctx is done. It returns when everything it started has ended.
 func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen string) error {
-	boundMemory(o.Logger)
+	setMemoryLimit(o.Logger)
 	redisMetrics := store.NewMetrics()
 	o.Metrics = dispatcher.NewMetrics()
 	st, err := f.open(redisMetrics)
@@ -145,21 +146,21 @@ func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen s
 	}
 	server := serveStatus(listener, registry, func() health.Report { return report(ctx, d) }, o.Logger)
 
-	// The dispatcher ends first, while Redis is still watched and followed for it; then they do.
+	// The dispatcher ends before monitor and follower, because it still needs them.
 	background, cancel := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
 	for _, loop := range []func(context.Context){monitor.Run, follower.Run} {
 		loops.Go(func() { loop(background) })
 	}
 	o.Logger.Info("delivering webhooks", "version", o.Version, "redis", st.Addr(), "listen", listener.Addr().String())
-	d.Run(ctx) // its end by ctx is graceful
+	d.Run(ctx) // shuts down gracefully when ctx is done
 	o.Logger.Info("stopped delivering webhooks")
 	cancel()
 	loops.Wait()
 	return server.close()
 }
 
-// report is what /readyz says of the process.
+// report is what /readyz says about the process.
 func report(ctx context.Context, d *dispatcher.Dispatcher) health.Report {
 	if ctx.Err() != nil {
 		return health.Report{Problems: map[string]string{"process": "is shutting down"}}
@@ -171,7 +172,7 @@ func report(ctx context.Context, d *dispatcher.Dispatcher) health.Report {
 // statusServer serves metrics and health.
 type statusServer struct {
 	http *http.Server
-	done chan error // gets what Serve returned
+	done chan error // receives the error of Serve
 }
 
 func serveStatus(l net.Listener, registry *prometheus.Registry, report func() health.Report, logger *slog.Logger) *statusServer {
@@ -194,7 +195,7 @@ func serveStatus(l net.Listener, registry *prometheus.Registry, report func() he
 	return s
 }
 
-// close ends the server and waits for it; a scrape under way has a second.
+// close ends the server and waits for it. A scrape in flight has one second to finish.
 func (s *statusServer) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -208,7 +209,7 @@ func (s *statusServer) close() error {
 	return err
 }
 
-// newLogger writes JSON lines, or text where a person reads.
+// newLogger returns a logger that writes JSON lines, or text on a terminal.
 func newLogger(w io.Writer) *slog.Logger {
 	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, nil))
@@ -216,7 +217,8 @@ func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: durationsInSeconds}))
 }
 
-// durationsInSeconds writes durations as the gateway's log does; slog alone would write nanoseconds.
+// durationsInSeconds writes durations in seconds, like the gateway's log; slog would write
+// nanoseconds.
 func durationsInSeconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.Float64Value(a.Value.Duration().Seconds())

@@ -17,7 +17,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// startDispatch runs a dispatcher of the environment's Redis that may reach a receiver; stop ends it and waits.
+// startDispatch runs a dispatcher with the environment's Redis that may reach a receiver. stop ends
+// it and waits.
 func startDispatch(t *testing.T, receiver *harness.Receiver, args ...string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -45,7 +46,7 @@ func startDispatch(t *testing.T, receiver *harness.Receiver, args ...string) (st
 	return stop
 }
 
-// runContext runs a command line whose output nobody reads.
+// runContext runs a command line and discards its output.
 func runContext(ctx context.Context, args ...string) error {
 	root := newRoot()
 	root.SetOut(io.Discard)
@@ -114,7 +115,8 @@ func TestDispatchServesStatus(t *testing.T) {
 	}
 }
 
-// TestDispatchFlagsAreOptions holds the flags against the options: each under its name, with its default, and with what is set.
+// TestDispatchFlagsAreOptions compares the flags with the options: their names, defaults and
+// values.
 func TestDispatchFlagsAreOptions(t *testing.T) {
 	options := func(args ...string) (dispatcher.Options, error) {
 		cmd := &cobra.Command{Use: "dispatch"}

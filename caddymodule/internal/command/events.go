@@ -18,12 +18,12 @@ func eventsCommand() Command {
 	return Command{
 		Name:  "events",
 		Usage: "publish|dead|status",
-		Short: "Publishes events, lists and replays dead ones, shows the books",
-		Long:  "Publishes webhook events, lists and replays those that were given up, and shows the books that must balance.",
+		Short: "Publishes events, lists and replays dead letters, shows the books",
+		Long:  "Publishes webhook events, lists and replays dead letters, and shows the books, which must balance.",
 		Setup: func(cmd *cobra.Command) {
 			f := new(storeFlags)
 			f.register(cmd)
-			dead := &cobra.Command{Use: "dead list|replay", Short: "Lists and replays events that were given up"}
+			dead := &cobra.Command{Use: "dead list|replay", Short: "Lists and replays dead letters"}
 			group(dead, deadList(f), deadReplay(f))
 			group(cmd, eventsPublish(f), dead, eventsStatus(f))
 		},
@@ -35,8 +35,8 @@ func eventsPublish(f *storeFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish --org ORG --event EVENT [--id ID] FILE|-",
 		Short: "Publishes an event from a file or standard input",
-		Long: `Publishes an event, whose payload is a JSON object in a file or on standard input. With --id, publishing it again within 24 hours of
-its delivery delivers it once; without, each is an event of its own.`,
+		Long: `Publishes an event whose payload is a JSON object in a file or on standard input. With --id, an event that is
+published again within 24 hours of its delivery is delivered once. Without --id, each is a separate event.`,
 		Example: "  tenzo-gateway events publish --org acme --event note.finalized --id note_123 note.json",
 		Args:    exactly(1, "one file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,9 +77,10 @@ func eventsStatus(f *storeFlags) *cobra.Command {
 	var accept bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Shows the books; exits 1 where they do not balance",
-		Long: `Shows the books. At any moment published + replayed = delivered + skipped + dead + duplicate + waiting; what is missing on the right is
-the difference: events that somebody deleted or trimmed. It stays, and this command exits 1, until it is written off with --accept.`,
+		Short: "Shows the books; exits 1 if they do not balance",
+		Long: `Shows the books. At any time, published + replayed = delivered + skipped + dead + duplicate + waiting. What is
+missing on the right is the difference: events that somebody deleted or trimmed. It remains, and this command
+exits 1, until it is written off with --accept.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
@@ -105,13 +106,13 @@ the difference: events that somebody deleted or trimmed. It stays, and this comm
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&accept, "accept", false, "write the difference off")
+	cmd.Flags().BoolVar(&accept, "accept", false, "write off the difference")
 	return cmd
 }
 
 func showBooks(cmd *cobra.Command, asJSON bool, b queue.Books, accept bool, writtenOff int64) error {
 	if asJSON {
-		view := struct {
+		books := struct {
 			Published  int64  `json:"published"`
 			Replayed   int64  `json:"replayed"`
 			Delivered  int64  `json:"delivered"`
@@ -123,9 +124,9 @@ func showBooks(cmd *cobra.Command, asJSON bool, b queue.Books, accept bool, writ
 			WrittenOff *int64 `json:"written_off,omitempty"`
 		}{b.Published, b.Replayed, b.Delivered, b.Skipped, b.Dead, b.Duplicate, b.Waiting, b.Difference, nil}
 		if accept {
-			view.WrittenOff = &writtenOff
+			books.WrittenOff = &writtenOff
 		}
-		return printJSON(cmd, view)
+		return printJSON(cmd, books)
 	}
 	if accept {
 		fmt.Fprintf(cmd.OutOrStdout(), "Wrote off a difference of %d.\n\n", writtenOff)
@@ -142,11 +143,11 @@ func showBooks(cmd *cobra.Command, asJSON bool, b queue.Books, accept bool, writ
 		what  string
 	}{
 		{"published", b.Published, plain, "by producers"},
-		{"replayed", b.Replayed, plain, "dead events sent again"},
+		{"replayed", b.Replayed, plain, "dead letters delivered again"},
 		{"delivered", b.Delivered, plain, "acknowledged by the endpoint"},
 		{"skipped", b.Skipped, plain, "no active webhook"},
-		{"dead", b.Dead, plain, "given up; see events dead list"},
-		{"duplicate", b.Duplicate, plain, "published again under the same id"},
+		{"dead", b.Dead, plain, "moved to dead letters; see events dead list"},
+		{"duplicate", b.Duplicate, plain, "published again with the same id"},
 		{"waiting", b.Waiting, plain, "not finished yet"},
 		{"difference", b.Difference, difference, "must be 0"},
 	} {
@@ -162,7 +163,7 @@ func deadList(f *storeFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "list [--org ORG]",
-		Short: "Lists events that were given up, newest first",
+		Short: "Lists dead letters, newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if org != "" {
@@ -179,14 +180,14 @@ func deadList(f *storeFlags) *cobra.Command {
 					return err
 				}
 				if f.json {
-					err = printItems(cmd, list, viewDead)
+					err = printItems(cmd, list, deadLetterOf)
 				} else {
-					err = showDead(cmd.OutOrStdout(), list)
+					err = showDeadLetters(cmd.OutOrStdout(), list)
 				}
 				if err != nil {
 					return err
 				}
-				return sayMore(cmd, more)
+				return hintMore(cmd, more)
 			})
 		},
 	}
@@ -195,28 +196,28 @@ func deadList(f *storeFlags) *cobra.Command {
 	return cmd
 }
 
-// deadView is a dead event as JSON, with the JSON text of its payload as published.
-type deadView struct {
+// deadLetterJSON is the JSON form of a dead letter, with the JSON text of its payload as published.
+type deadLetterJSON struct {
 	apimodel.DeadLetter
 	Payload string `json:"payload"`
 }
 
-func viewDead(d queue.DeadLetter) deadView {
-	return deadView{apimodel.DeadLetterOf(d), string(d.Payload)}
+func deadLetterOf(d queue.DeadLetter) deadLetterJSON {
+	return deadLetterJSON{apimodel.DeadLetterOf(d), string(d.Payload)}
 }
 
-func showDead(w io.Writer, list []queue.DeadLetter) error {
+func showDeadLetters(w io.Writer, list []queue.DeadLetter) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "There are no dead events.")
+		_, err := fmt.Fprintln(w, "There are no dead letters.")
 		return err
 	}
-	t := table{headings: []string{"GIVEN UP", "ORGANIZATION", "EVENT", "ID", "REASON", "ATTEMPTS", "STATUS", "LAST ERROR"}, right: map[int]bool{5: true}}
+	t := table{headings: []string{"DEAD SINCE", "ORGANIZATION", "EVENT", "ID", "REASON", "ATTEMPTS", "STATUS", "LAST ERROR"}, right: map[int]bool{5: true}}
 	for _, d := range list {
 		status := "-"
 		if d.LastStatus != 0 {
 			status = strconv.Itoa(d.LastStatus)
 		}
-		t.add(cell{text: instant(d.DeadAt, "unknown")}, cell{text: d.OrgID}, cell{text: d.Event}, cell{d.ID, bold}, cell{d.Reason, yellow},
+		t.add(cell{text: formatTime(d.DeadAt, "unknown")}, cell{text: d.OrgID}, cell{text: d.Event}, cell{d.ID, bold}, cell{d.Reason, yellow},
 			cell{text: strconv.Itoa(d.Attempts)}, cell{text: status}, cell{text: d.LastError})
 	}
 	return t.print(w)

@@ -50,7 +50,7 @@ func TestEventsPublishAndStatus(t *testing.T) {
 		t.Errorf("the books are %q", out)
 	}
 
-	// Somebody deletes an event: that shows until it is written off.
+	// A deleted event shows as the difference until it is written off.
 	if err := r.Client(t).XDel(t.Context(), "tenzo:events", entries[1].ID).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestEventsPublishRefusals(t *testing.T) {
 	refused(t, `"event" not set`, "events", "publish", "--org", "acme", "-")
 }
 
-// kill makes a dead event of each id, by a dispatcher whose endpoint refuses it.
+// kill makes each id a dead letter, with a dispatcher whose endpoint refuses it.
 func kill(t *testing.T, receiver *harness.Receiver, ids ...string) {
 	t.Helper()
 	receiver.SetAnswer(harness.Always(harness.Answer{Status: 500}))
@@ -98,7 +98,7 @@ func kill(t *testing.T, receiver *harness.Receiver, ids ...string) {
 func TestEventsDead(t *testing.T) {
 	startStore(t)
 	receiver := harness.NewReceiver(t, harness.ReceiverOptions{})
-	if out := must(t, "", "events", "dead", "list"); !strings.Contains(out, "no dead events") {
+	if out := must(t, "", "events", "dead", "list"); !strings.Contains(out, "no dead letters") {
 		t.Errorf("listed %q", out)
 	}
 	kill(t, receiver, "e1", "e2", "e3")
@@ -127,7 +127,7 @@ func TestEventsDead(t *testing.T) {
 	refused(t, "ids, or all, not both", "events", "dead", "replay", "--all", "e1")
 	refused(t, "organization's id is 1 to 128", "events", "dead", "replay", "--org", "a/b")
 	if got := run(t, "", "events", "dead", "replay", "e1", "e9"); got.err == nil || !strings.Contains(got.err.Error(), "1 of 2") ||
-		!strings.Contains(got.stdout, "Replayed 1.") || !strings.Contains(got.stdout, "no such dead event") {
+		!strings.Contains(got.stdout, "Replayed 1.") || !strings.Contains(got.stdout, "no such dead letter") {
 		t.Errorf("replaying an unknown one said %v and %q", got.err, got.stdout)
 	}
 	must(t, "", "webhook", "disable", "--org", "acme")
@@ -154,7 +154,8 @@ func TestEventsDead(t *testing.T) {
 	stop()
 }
 
-// An id of which more events died than one call moves is replayed whole, and what went with the first call is not refused by the next.
+// If an id has more dead letters than one call moves, all are replayed, and later calls do not
+// refuse those that an earlier call has moved.
 func TestReplayWholeID(t *testing.T) {
 	r := startStore(t)
 	must(t, "", "webhook", "set", "--org", "acme", "--url", "https://acme.example/")

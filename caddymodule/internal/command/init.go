@@ -15,10 +15,12 @@ func initCommand() Command {
 		Name:  "init",
 		Usage: "[--redis URL]",
 		Short: "Marks a new, empty Redis as tenzo-gateway's store",
-		Long: `Marks a new, empty Redis as tenzo-gateway's store, by writing the key tenzo:schema where it is absent. Doing so again is harmless.
+		Long: `Marks a new, empty Redis as tenzo-gateway's store by writing the key tenzo:schema if it is absent. Doing so
+again is harmless.
 
-Without the marker every key that is not found is answered 503, since a Redis that lost its data cannot be told from a new one otherwise.
-Run this once for a new store. After restoring a backup, run it as the last step; after losing data, not before deciding to start over.`,
+Without the marker, requests with a key that is not found get 503, because a Redis that lost its data looks
+like a new one. Run this command once for a new store. After restoring a backup, run it as the last step.
+After losing data, run it only when you have decided to start over.`,
 		Setup: func(cmd *cobra.Command) {
 			f.register(cmd)
 			cmd.Args = cobra.NoArgs

@@ -15,10 +15,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-// maxInput bounds what is read from a file or standard input; a payload is far smaller.
+// maxInput bounds how much is read from a file or standard input. Payloads are far smaller.
 const maxInput = 16 << 20
 
-// readSource reads `-`, standard input, or else a file.
+// readSource reads a file, or standard input if source is `-`.
 func readSource(stdin io.Reader, source string) ([]byte, error) {
 	r := stdin
 	if source != "-" {
@@ -39,11 +39,12 @@ func readSource(stdin io.Reader, source string) ([]byte, error) {
 	return data, nil
 }
 
-// readSecret reads a secret given as @file or, with -, from standard input. One trailing newline is dropped.
+// readSecret reads a secret from @file or, with -, from standard input. It drops one trailing
+// newline.
 func readSecret(stdin io.Reader, flag, value string) (string, error) {
 	path, isFile := strings.CutPrefix(value, "@")
 	if !isFile && value != "-" {
-		return "", fmt.Errorf("%s takes @file, or - for standard input: a secret given as a value would show in every process list", flag)
+		return "", fmt.Errorf("%s must be @file, or - for standard input: a secret as a value would show in every process list", flag)
 	}
 	if !isFile {
 		path = "-"
@@ -54,59 +55,59 @@ func readSecret(stdin io.Reader, flag, value string) (string, error) {
 	}
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if secret == "" {
-		return "", fmt.Errorf("%s: it is empty; --no-secret removes a secret", flag)
+		return "", fmt.Errorf("%s: the secret is empty; use --no-secret to remove a secret", flag)
 	}
 	return secret, nil
 }
 
-// The types below are flags whose values pflag does not know.
+// The types below implement pflag.Value for values that pflag cannot parse.
 
-// spanFlag is a time span.
-type spanFlag time.Duration
+// durationFlag is a duration, which may be in days or weeks.
+type durationFlag time.Duration
 
-func (f *spanFlag) Set(s string) error {
+func (f *durationFlag) Set(s string) error {
 	d, err := config.ParseDuration(s)
-	*f = spanFlag(d)
+	*f = durationFlag(d)
 	return err
 }
-func (f *spanFlag) String() string { return formatSpan(time.Duration(*f)) }
-func (*spanFlag) Type() string     { return "duration" }
+func (f *durationFlag) String() string { return formatDuration(time.Duration(*f)) }
+func (*durationFlag) Type() string     { return "duration" }
 
-// formatSpan writes a span as config.ParseDuration reads it, whole days as days.
-func formatSpan(d time.Duration) string {
+// formatDuration writes a span as config.ParseDuration reads it, whole days as days.
+func formatDuration(d time.Duration) string {
 	if day := 24 * time.Hour; d > 0 && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
 	}
 	return d.String()
 }
 
-// spansFlag is a list of time spans.
-type spansFlag []time.Duration
+// durationsFlag is a list of durations.
+type durationsFlag []time.Duration
 
-func (f *spansFlag) Set(s string) error {
-	var spans []time.Duration
+func (f *durationsFlag) Set(s string) error {
+	var durations []time.Duration
 	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ' ' }) {
 		d, err := config.ParseDuration(word)
 		if err != nil {
 			return err
 		}
-		spans = append(spans, d)
+		durations = append(durations, d)
 	}
-	if spans == nil {
-		return errors.New("no time span stands there")
+	if durations == nil {
+		return errors.New("no duration given")
 	}
-	*f = spans
+	*f = durations
 	return nil
 }
 
-func (f *spansFlag) String() string {
+func (f *durationsFlag) String() string {
 	words := make([]string, len(*f))
 	for i, d := range *f {
 		words[i] = d.String()
 	}
 	return strings.Join(words, ",")
 }
-func (*spansFlag) Type() string { return "durations" }
+func (*durationsFlag) Type() string { return "durations" }
 
 // sizeFlag is a number of bytes.
 type sizeFlag int64

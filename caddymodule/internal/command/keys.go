@@ -32,11 +32,11 @@ func keysCommand() Command {
 func keysCreate(f *storeFlags) *cobra.Command {
 	var org, name, expires string
 	cmd := &cobra.Command{
-		Use:   "create --org ORG --name NAME [--expires TIME|SPAN]",
-		Short: "Makes an API key and shows it, once",
-		Long: `Makes an API key and shows it, this one time: it is stored nowhere, only its SHA-256 is.
+		Use:   "create --org ORG --name NAME [--expires TIME|DURATION]",
+		Short: "Creates an API key and shows it once",
+		Long: `Creates an API key and shows it once: Redis stores only its SHA-256.
 
---expires takes a time with its zone or a span from now on: 2027-01-01T00:00:00Z, 90d, 12h.`,
+--expires takes a time with its zone, or a duration from now: 2027-01-01T00:00:00Z, 90d, 12h.`,
 		Example: "  tenzo-gateway keys create --org acme --name 'CRM import' --expires 90d",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,27 +63,27 @@ func keysCreate(f *storeFlags) *cobra.Command {
 					err = showCreated(cmd.OutOrStdout(), created)
 				}
 				if err != nil {
-					return fmt.Errorf("the key %s was made but not shown; revoke it and make another: %w", created.ID, err)
+					return fmt.Errorf("the key %s was created but not shown; revoke it and create another: %w", created.ID, err)
 				}
 				return nil
 			})
 		},
 	}
 	orgFlag(cmd, &org)
-	cmd.Flags().StringVar(&name, "name", "", "what people call the key, 1 to 100 characters (required)")
-	cmd.Flags().StringVar(&expires, "expires", "", "when it stops working: a `time` with its zone, or a span such as 90d (default never)")
+	cmd.Flags().StringVar(&name, "name", "", "name of the key for people, 1 to 100 characters (required)")
+	cmd.Flags().StringVar(&expires, "expires", "", "when the key expires: a `time` with its zone, or a duration such as 90d (default never)")
 	_ = cmd.MarkFlagRequired("name") // the flag exists
 	return cmd
 }
 
 func showCreated(w io.Writer, k apikey.Created) error {
-	fmt.Fprintf(w, "%s\n\n    %s\n\n", paint(w, bold, "The API key, which is shown this once and stored nowhere:"), k.Secret)
+	fmt.Fprintf(w, "%s\n\n    %s\n\n", paint(w, bold, "The API key, which is shown only once and stored nowhere:"), k.Secret)
 	fields(w,
 		[2]string{"id", k.ID},
 		[2]string{"organization", k.OrgID},
 		[2]string{"name", k.Name},
-		[2]string{"created", instant(k.CreatedAt, "")},
-		[2]string{"expires", instant(k.ExpiresAt, "never")},
+		[2]string{"created", formatTime(k.CreatedAt, "")},
+		[2]string{"expires", formatTime(k.ExpiresAt, "never")},
 	)
 	_, err := fmt.Fprintf(w, "\nUse it in the Authorization header of each request, with your gateway's address:\n\n"+
 		"    curl -H 'Authorization: Bearer %s' http://localhost:8080/\n\n"+
@@ -95,7 +95,7 @@ func keysList(f *storeFlags) *cobra.Command {
 	var org string
 	cmd := &cobra.Command{
 		Use:   "list --org ORG",
-		Short: "Lists an organization's API keys, newest first, with their use",
+		Short: "Lists an organization's API keys, newest first, with their usage",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOrg(org); err != nil {
@@ -122,15 +122,15 @@ func keysList(f *storeFlags) *cobra.Command {
 
 func showKeys(w io.Writer, org string, list []apikey.Listed, now time.Time) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintf(w, "%s has no API keys. To make one: tenzo-gateway keys create --org %[1]s --name NAME\n", org)
+		_, err := fmt.Fprintf(w, "%s has no API keys. To create one: tenzo-gateway keys create --org %[1]s --name NAME\n", org)
 		return err
 	}
 	styles := map[string]style{apikey.StatusActive: green, apikey.StatusExpired: yellow, apikey.StatusRevoked: red}
 	t := table{headings: []string{"STATUS", "NAME", "KEY", "ID", "CREATED", "EXPIRES", "USED", "LAST USED"}, right: map[int]bool{6: true}}
 	for _, k := range list {
 		t.add(cell{k.Status, styles[k.Status]}, cell{k.Name, bold}, cell{text: k.Hint}, cell{text: k.ID},
-			cell{text: instant(k.CreatedAt, "unknown")}, cell{text: instant(k.ExpiresAt, "never")},
-			cell{text: strconv.FormatInt(k.Count, 10)}, cell{text: ago(k.LastUsedAt, now, "never")})
+			cell{text: formatTime(k.CreatedAt, "unknown")}, cell{text: formatTime(k.ExpiresAt, "never")},
+			cell{text: strconv.FormatInt(k.Count, 10)}, cell{text: relativeTime(k.LastUsedAt, now, "never")})
 	}
 	return t.print(w)
 }
@@ -138,9 +138,10 @@ func showKeys(w io.Writer, org string, list []apikey.Listed, now time.Time) erro
 func keysRevoke(f *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke KEY_ID",
-		Short: "Revokes an API key, for good",
-		Long: `Revokes the API key with this id (not the key itself), for good: nothing reactivates it. Gateways learn of it within milliseconds;
-one that cannot reach Redis goes on letting the key in for 60 seconds at most. Revoking again announces it again.`,
+		Short: "Revokes an API key permanently",
+		Long: `Revokes the API key with this id (not the key itself) permanently: nothing reactivates it. Gateways refuse it
+within milliseconds; one that cannot reach Redis may admit it for up to 60 seconds. Revoking again announces
+the revocation again.`,
 		Args: exactly(1, "the id of the key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
@@ -160,14 +161,14 @@ one that cannot reach Redis goes on letting the key in for 60 seconds at most. R
 	}
 }
 
-// replicaText says to people what is known of replicas after a revocation.
+// replicaText says what is known about replicas after a revocation.
 var replicaText = map[apikey.Replicated]string{
-	apikey.NoReplica:    "It holds everywhere within 60 seconds, ordinarily at once.",
-	apikey.OnReplica:    "A replica has it, too; it holds everywhere within 60 seconds, ordinarily at once.",
-	apikey.NotOnReplica: "No replica confirmed it within a second: if the primary fails now, it may be undone. Run the command again later to be sure.",
+	apikey.NoReplica:    "Every gateway refuses it within 60 seconds, usually at once.",
+	apikey.OnReplica:    "A replica has the revocation, too. Every gateway refuses the key within 60 seconds, usually at once.",
+	apikey.NotOnReplica: "No replica confirmed the revocation within a second: a failover now may undo it. Run the command again later to be sure.",
 }
 
-// exactly requires n arguments and says what they are.
+// exactly requires n arguments; what describes them in the error.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {

@@ -58,7 +58,8 @@ func TestKeysCreateListRevoke(t *testing.T) {
 		t.Errorf("revoking again says %+v", again)
 	}
 	refused(t, "no such API key", "keys", "revoke", "key_unknown")
-	refused(t, "--expires", "keys", "create", "--org", "acme", "--name", "third", "--expires", "") // an unset variable is no "never"
+	// An unset variable does not mean "never".
+	refused(t, "--expires", "keys", "create", "--org", "acme", "--name", "third", "--expires", "")
 
 	list := decode[struct{ Items []keyJSON }](t, must(t, "", "keys", "list", "--org", "acme", "--json"))
 	if len(list.Items) != 2 || list.Items[0].Name != "second" || list.Items[1].Status != "revoked" || list.Items[0].Status != "active" {
@@ -82,7 +83,7 @@ func TestKeysCreateListRevoke(t *testing.T) {
 	notInRedis(t, r.Client(t), created.Key)
 }
 
-// notInRedis looks for a secret in everything that Redis holds.
+// notInRedis checks that Redis contains a secret nowhere.
 func notInRedis(t *testing.T, c *redis.Client, secret string) {
 	t.Helper()
 	keys, err := c.Keys(t.Context(), "*").Result()

@@ -16,7 +16,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/apimodel"
 )
 
-// output is the standard output of a command. It remembers the first error and fails from then on, so that whoever prints a lot looks once.
+// output is the standard output of a command. It keeps the first error and fails from then on, so
+// that a command that prints a lot has to check only once.
 type output struct {
 	io.Writer
 	err error
@@ -30,7 +31,7 @@ func (o *output) Write(b []byte) (n int, err error) {
 	return n, o.err
 }
 
-// watchOutput makes cmd remember what goes wrong with its standard output.
+// watchOutput makes cmd keep the first error of its standard output.
 func watchOutput(cmd *cobra.Command) *output {
 	o := &output{Writer: cmd.OutOrStdout()}
 	cmd.SetOut(o)
@@ -44,17 +45,17 @@ func printJSON(cmd *cobra.Command, v any) error {
 	return encoder.Encode(v)
 }
 
-// items is how a list looks in JSON.
+// items is the JSON form of a list.
 type items[T any] struct {
 	Items []T `json:"items"`
 }
 
-// printItems prints a list as JSON, each item as of shows it.
+// printItems prints a list as JSON. of converts each item to its JSON form.
 func printItems[T, V any](cmd *cobra.Command, list []T, of func(T) V) error {
 	return printJSON(cmd, items[V]{apimodel.ItemsOf(list, of)})
 }
 
-// A style is how a cell looks on a terminal; elsewhere it is plain.
+// style is the style of a cell on a terminal; other outputs are plain.
 type style string
 
 const (
@@ -72,16 +73,16 @@ type cell struct {
 	style style
 }
 
-// table is rows under headings, its columns as wide as they must be.
+// table has headings and rows; print makes its columns as wide as their longest cell.
 type table struct {
 	headings []string
 	rows     [][]cell
-	right    map[int]bool // columns of numbers
+	right    map[int]bool // right-aligned columns, of numbers
 }
 
 func (t *table) add(row ...cell) { t.rows = append(t.rows, row) }
 
-// print writes the table; styles show where w is a terminal.
+// print writes the table, with styles if w is a terminal.
 func (t *table) print(w io.Writer) error {
 	styled := isTerminal(w)
 	widths := make([]int, len(t.headings))
@@ -124,7 +125,7 @@ func (s style) on(text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-// paint styles text where w is a terminal.
+// paint styles text if w is a terminal.
 func paint(w io.Writer, s style, text string) string {
 	if !isTerminal(w) {
 		return text
@@ -132,7 +133,8 @@ func paint(w io.Writer, s style, text string) string {
 	return s.on(text)
 }
 
-// isTerminal says whether w shows styles and progress: a terminal whose user did not ask for plain text (NO_COLOR).
+// isTerminal reports whether w shows styles and progress: a terminal whose user did not ask for
+// plain text (NO_COLOR).
 func isTerminal(w io.Writer) bool {
 	if o, ok := w.(*output); ok {
 		w = o.Writer
@@ -141,7 +143,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
 }
 
-// printable replaces what would move the cursor or hide text: records may have been written elsewhere.
+// printable replaces characters that would move the cursor or hide text, because other programs may
+// have written the records.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -151,7 +154,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// fields prints name and value pairs, one a line, the values aligned.
+// fields prints pairs of name and value, one pair a line, with aligned values.
 func fields(w io.Writer, pairs ...[2]string) {
 	width := 0
 	for _, p := range pairs {
@@ -162,16 +165,17 @@ func fields(w io.Writer, pairs ...[2]string) {
 	}
 }
 
-// instant is a time as people read it; the zone is UTC, as everywhere in Redis.
-func instant(t time.Time, absent string) string {
+// formatTime formats a time for people, in UTC like all times in Redis. absent replaces the zero
+// time.
+func formatTime(t time.Time, absent string) string {
 	if t.IsZero() {
 		return absent
 	}
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// ago says how long ago t was, coarsely.
-func ago(t, now time.Time, absent string) string {
+// relativeTime says roughly how long before now t was. absent replaces the zero time.
+func relativeTime(t, now time.Time, absent string) string {
 	if t.IsZero() {
 		return absent
 	}

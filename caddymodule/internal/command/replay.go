@@ -20,17 +20,17 @@ func deadReplay(f *storeFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "replay (ID… [--org ORG] | --org ORG | --all)",
-		Short: "Delivers dead events afresh, under the same Webhook-Id",
-		Long: `Moves dead events back to be delivered afresh, each in one step, under the same Webhook-Id. Those of an organization without an active
-webhook stay where they are. Exits 1 where any was refused.`,
+		Short: "Delivers dead letters again, with the same Webhook-Id",
+		Long: `Moves dead letters back into the queue, each in one atomic step. They are delivered like new events, with the same
+Webhook-Id. Those of an organization without an active webhook stay dead letters. Exits 1 if any was refused.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
-				wish := queue.Replay{Org: org, All: all}
+				request := queue.Replay{Org: org, All: all}
 				if len(ids) > 0 {
-					wish.IDs = ids
+					request.IDs = ids
 				}
-				total, err := replay(ctx, queue.New(st, queue.Options{}), wish, progressOn(cmd.ErrOrStderr()))
+				total, err := replay(ctx, queue.New(st, queue.Options{}), request, progressOn(cmd.ErrOrStderr()))
 				if err != nil {
 					return err
 				}
@@ -38,21 +38,22 @@ webhook stay where they are. Exits 1 where any was refused.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&org, "org", "", "those of the organization with this `id`")
-	cmd.Flags().BoolVar(&all, "all", false, "those of all organizations")
+	cmd.Flags().StringVar(&org, "org", "", "dead letters of the organization with this `id`")
+	cmd.Flags().BoolVar(&all, "all", false, "dead letters of all organizations")
 	return cmd
 }
 
-// replayStep is how many dead events one step looks at; small enough for progress to show.
+// replayStep is the number of dead letters that one call handles, small enough to show progress.
 const replayStep = 200
 
-// replay grants wish in steps until nothing is left to look at, and tells progress after each how many were looked at, of how many.
-func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress func(done, of int)) (queue.ReplayResult, error) {
+// replay carries out request in steps until nothing is left. After each step it calls progress with
+// how many dead letters were handled, of how many.
+func replay(ctx context.Context, q *queue.Queue, request queue.Replay, progress func(done, of int)) (queue.ReplayResult, error) {
 	var total queue.ReplayResult
 	done, of := 0, 0
-	step := func(wish queue.Replay, left int) (queue.ReplayResult, error) {
-		r, err := call(ctx, func(ctx context.Context) (queue.ReplayResult, error) { return q.Replay(ctx, wish) })
-		total.Replayed += r.Replayed // also of a step that failed halfway
+	step := func(request queue.Replay, left int) (queue.ReplayResult, error) {
+		r, err := call(ctx, func(ctx context.Context) (queue.ReplayResult, error) { return q.Replay(ctx, request) })
+		total.Replayed += r.Replayed // a step that failed may have replayed some
 		if err != nil && total.Replayed > 0 {
 			return r, fmt.Errorf("after %d were replayed: %w", total.Replayed, err)
 		}
@@ -61,21 +62,22 @@ func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress fun
 		}
 		total.Refused = append(total.Refused, r.Refused...)
 		done += r.Replayed + len(r.Refused)
-		if of == 0 { // events that die meanwhile are not part of it
+		if of == 0 { // later dead letters do not change it
 			of = done + left + r.Remaining
 		}
 		progress(min(done, of), of)
 		return r, nil
 	}
-	if ids := wish.IDs; len(ids) > 0 {
+	if ids := request.IDs; len(ids) > 0 {
 		for len(ids) > 0 {
 			n := min(len(ids), replayStep)
-			wish.IDs = ids[:n]
-			r, err := step(wish, len(ids)-n)
+			request.IDs = ids[:n]
+			r, err := step(request, len(ids)-n)
 			refused := total.Refused
-			for err == nil && r.Remaining > 0 && r.Replayed > 0 { // ids of which more events died than one call moves
-				r, err = step(wish, 0)
-				total.Refused = refused // what is moved by now is found no more
+			// One id may name more dead letters than one call moves.
+			for err == nil && r.Remaining > 0 && r.Replayed > 0 {
+				r, err = step(request, 0)
+				total.Refused = refused // ids that were moved are not found any more
 			}
 			if err != nil {
 				return total, err
@@ -85,9 +87,9 @@ func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress fun
 		}
 		return total, nil
 	}
-	wish.Limit = replayStep
+	request.Limit = replayStep
 	for {
-		r, err := step(wish, 0)
+		r, err := step(request, 0)
 		if err != nil {
 			return total, err
 		}
@@ -95,11 +97,12 @@ func replay(ctx context.Context, q *queue.Queue, wish queue.Replay, progress fun
 			total.Remaining = r.Remaining
 			return total, nil
 		}
-		wish.Cursor = r.NextCursor
+		request.Cursor = r.NextCursor
 	}
 }
 
-// progressOn returns a function that draws a progress bar where w is a terminal, and does nothing elsewhere.
+// progressOn returns a function that draws a progress bar if w is a terminal, and does nothing
+// otherwise.
 func progressOn(w io.Writer) func(done, of int) {
 	if !isTerminal(w) {
 		return func(int, int) {}
@@ -112,7 +115,7 @@ func progressOn(w io.Writer) func(done, of int) {
 		progressbar.OptionClearOnFinish(),
 	)
 	return func(done, of int) {
-		// What cannot be drawn is no reason to stop.
+		// Errors of drawing do not stop the replay.
 		bar.ChangeMax(of)
 		_ = bar.Set(done)
 		if done >= of {
@@ -130,7 +133,7 @@ func showReplayed(cmd *cobra.Command, asJSON bool, r queue.ReplayResult) error {
 		w := cmd.OutOrStdout()
 		fmt.Fprintf(w, "Replayed %d.\n", r.Replayed)
 		if len(r.Refused) > 0 {
-			fmt.Fprintf(w, "\nRefused %d, which stay where they are:\n", len(r.Refused))
+			fmt.Fprintf(w, "\nRefused %d, which stay dead letters:\n", len(r.Refused))
 			t := table{headings: []string{"ID", "ORGANIZATION", "REASON"}}
 			for _, x := range r.Refused {
 				t.add(cell{x.ID, bold}, cell{text: x.OrgID}, cell{refusedWords(x.Reason), yellow})
@@ -146,15 +149,15 @@ func showReplayed(cmd *cobra.Command, asJSON bool, r queue.ReplayResult) error {
 	return nil
 }
 
-// refusedWords say a reason for people.
+// refusedWords words a reason for people.
 func refusedWords(reason string) string {
 	switch reason {
 	case queue.RefusedNotFound:
-		return "there is no such dead event"
+		return "there is no such dead letter"
 	case queue.RefusedInactive:
 		return "no active webhook: set or enable it first"
 	case queue.RefusedAmbiguous:
-		return "several organizations have a dead event with this id: name one with --org"
+		return "several organizations have a dead letter with this id: choose one with --org"
 	}
 	return reason
 }

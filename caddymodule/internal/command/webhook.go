@@ -19,7 +19,7 @@ func webhookCommand(version string) Command {
 		Name:  "webhook",
 		Usage: "set|show|enable|disable|delete|test|deliveries",
 		Short: "Sets, shows and tests an organization's webhook",
-		Long:  "Sets, shows, switches, deletes and tests the webhook of an organization, and lists its last deliveries.",
+		Long:  "Sets, shows, enables, disables, deletes and tests the webhook of an organization, and lists its latest deliveries.",
 		Setup: func(cmd *cobra.Command) {
 			f := new(storeFlags)
 			f.register(cmd)
@@ -29,7 +29,7 @@ func webhookCommand(version string) Command {
 	}
 }
 
-// policyFlags are what an operator allows beyond public addresses over HTTPS.
+// policyFlags allow webhooks beyond public addresses over HTTPS.
 type policyFlags struct {
 	allowHTTP     bool
 	allowNetworks []string
@@ -39,8 +39,8 @@ type policyFlags struct {
 func (p *policyFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&p.allowHTTP, "allow-http", false, "allow http:// webhooks; for development")
-	flags.StringSliceVar(&p.allowNetworks, "allow-networks", nil, "`networks`, in CIDR notation, that webhooks may reach though they are not public; for development")
-	flags.StringVar(&p.caFile, "ca-file", "", "`file` of PEM certificates that are trusted beside the system's")
+	flags.StringSliceVar(&p.allowNetworks, "allow-networks", nil, "`networks`, in CIDR notation, that webhooks may reach although they are not public; for development")
+	flags.StringVar(&p.caFile, "ca-file", "", "`file` of PEM certificates that are trusted in addition to the system's")
 }
 
 func (p *policyFlags) networks() ([]netip.Prefix, error) {
@@ -56,16 +56,16 @@ func (p *policyFlags) policy() (*address.Policy, error) {
 	return &address.Policy{AllowHTTP: p.allowHTTP, AllowNetworks: networks}, err
 }
 
-// webhookView is a webhook as JSON. Its secret is shown by no command but the one that generates it.
-type webhookView struct {
+// webhookOutput is the JSON form of a webhook. Only the command that generates its secret shows it.
+type webhookOutput struct {
 	apimodel.Webhook
 	Secret string `json:"secret,omitempty"`
 }
 
-// report prints a webhook; generated is its secret where this command has just made it.
+// report prints a webhook. generated is its secret if this command has just generated it.
 func (f *storeFlags) report(cmd *cobra.Command, h webhook.Webhook, generated string) error {
 	if f.json {
-		return printJSON(cmd, webhookView{Webhook: apimodel.WebhookOf(h), Secret: generated})
+		return printJSON(cmd, webhookOutput{Webhook: apimodel.WebhookOf(h), Secret: generated})
 	}
 	w := cmd.OutOrStdout()
 	active, secret := "no: events are skipped", "none: deliveries are not signed"
@@ -80,11 +80,11 @@ func (f *storeFlags) report(cmd *cobra.Command, h webhook.Webhook, generated str
 		[2]string{"url", h.URL},
 		[2]string{"active", active},
 		[2]string{"secret", secret},
-		[2]string{"created", instant(h.CreatedAt, "unknown")},
-		[2]string{"updated", instant(h.UpdatedAt, "unknown")},
+		[2]string{"created", formatTime(h.CreatedAt, "unknown")},
+		[2]string{"updated", formatTime(h.UpdatedAt, "unknown")},
 	)
 	if generated != "" {
-		_, err := fmt.Fprintf(w, "\n%s\n\n    %s\n\n", paint(w, bold, "The secret, which is shown this once:"), generated)
+		_, err := fmt.Fprintf(w, "\n%s\n\n    %s\n\n", paint(w, bold, "The secret, which is shown only once:"), generated)
 		return err
 	}
 	return nil
@@ -100,8 +100,8 @@ func webhookSet(f *storeFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set --org ORG --url URL [--secret @file|- | --generate-secret | --no-secret] [--active=false]",
 		Short: "Sets an organization's webhook",
-		Long: `Sets an organization's webhook: the URL that its events are posted to, the secret that signs them, and whether it is active (yes, unless
-told otherwise). Without one of the flags on the secret, a webhook that is there keeps the one it has.`,
+		Long: `Sets an organization's webhook: the URL that its events are posted to, the secret that signs them, and whether it is
+active (by default it is). Without one of the flags for the secret, an existing webhook keeps its secret.`,
 		Example: "  tenzo-gateway webhook set --org acme --url https://hooks.acme.com/tenzo --generate-secret",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -136,7 +136,7 @@ told otherwise). Without one of the flags on the secret, a webhook that is there
 				}
 				err = f.report(cmd, h, generated)
 				if err != nil && generated != "" {
-					return fmt.Errorf("the webhook has a new secret, which was not shown; generate another: %w", err)
+					return fmt.Errorf("the webhook has a new secret that was not shown; generate another: %w", err)
 				}
 				return err
 			})
@@ -144,9 +144,9 @@ told otherwise). Without one of the flags on the secret, a webhook that is there
 	}
 	orgFlag(cmd, &org)
 	flags := cmd.Flags()
-	flags.StringVar(&url, "url", "", "where to: an https:// `URL` (required)")
-	flags.StringVar(&secret, "secret", "", "signs deliveries: `@file`, or - for standard input")
-	flags.BoolVar(&generate, "generate-secret", false, "make a new secret and show it, once")
+	flags.StringVar(&url, "url", "", "https:// `URL` that events are posted to (required)")
+	flags.StringVar(&secret, "secret", "", "secret that signs deliveries: `@file`, or - for standard input")
+	flags.BoolVar(&generate, "generate-secret", false, "generate a new secret and show it once")
 	flags.BoolVar(&noSecret, "no-secret", false, "remove the secret: deliveries are not signed")
 	flags.BoolVar(&active, "active", true, "whether events are delivered")
 	_ = cmd.MarkFlagRequired("url") // the flag exists
@@ -159,7 +159,7 @@ func webhookShow(f *storeFlags) *cobra.Command {
 	var org string
 	cmd := &cobra.Command{
 		Use:   "show --org ORG",
-		Short: "Shows an organization's webhook; exits 1 where there is none",
+		Short: "Shows an organization's webhook; exits 1 if there is none",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.onWebhook(cmd, org, func(ctx context.Context, w *webhook.Service) error {
@@ -179,7 +179,7 @@ func webhookSwitch(f *storeFlags, active bool) *cobra.Command {
 	var org string
 	cmd := &cobra.Command{
 		Use:   "enable --org ORG",
-		Short: "Switches an organization's webhook on",
+		Short: "Enables an organization's webhook",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.onWebhook(cmd, org, func(ctx context.Context, w *webhook.Service) error {
@@ -192,7 +192,7 @@ func webhookSwitch(f *storeFlags, active bool) *cobra.Command {
 		},
 	}
 	if !active {
-		cmd.Use, cmd.Short = "disable --org ORG", "Switches an organization's webhook off: its events are skipped"
+		cmd.Use, cmd.Short = "disable --org ORG", "Disables an organization's webhook: its events are skipped"
 	}
 	orgFlag(cmd, &org)
 	return cmd
@@ -224,7 +224,7 @@ func webhookDelete(f *storeFlags) *cobra.Command {
 	return cmd
 }
 
-// onWebhook runs f with the service of webhooks that changes no URL.
+// onWebhook calls run with a webhook service that cannot change a URL.
 func (f *storeFlags) onWebhook(cmd *cobra.Command, org string, run func(context.Context, *webhook.Service) error) error {
 	if err := checkOrg(org); err != nil {
 		return err

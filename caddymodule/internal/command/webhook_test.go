@@ -39,7 +39,8 @@ func TestWebhookSetAndShow(t *testing.T) {
 		t.Errorf("shown as %s", shown)
 	}
 
-	// Without a flag on it the secret stays; a file's last newline does not belong to it.
+	// Without a flag for it, the secret stays. The last newline of a file is not part of the
+	// secret.
 	must(t, "", append(set, "--active=false")...)
 	if stored() != made.Secret {
 		t.Error("the secret did not stay")
@@ -112,7 +113,7 @@ func TestWebhookTest(t *testing.T) {
 	if got := decode[testJSON](t, failed.stdout); failed.err == nil || got.Acknowledged || *got.Status != 500 || got.Error == nil {
 		t.Errorf("a refused test said %v and %+v", failed.err, got)
 	}
-	// Without the flags the address is refused, and nothing is sent.
+	// Without the flags, the address is refused and nothing is sent.
 	before := receiver.Count()
 	refused(t, "127.0.0.1", "webhook", "test", "--org", "acme")
 	if receiver.Count() != before {

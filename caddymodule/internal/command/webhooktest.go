@@ -25,9 +25,9 @@ func webhookTest(f *storeFlags, version string) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "test --org ORG [--event note.finalized]",
-		Short: "Delivers a sample event now and prints what came back; exits 1 where it was not acknowledged",
-		Long: `Delivers a sample of an event to an organization's webhook, now and once, and prints what was sent and what came back. The attempt stands
-in the delivery log and counts nowhere.`,
+		Short: "Delivers a sample event now and prints the response; exits 1 if it was not acknowledged",
+		Long: `Delivers a sample of an event to an organization's webhook, once and immediately, and prints the request and the
+response. The attempt is in the delivery log, and in no book or metric.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOrg(org); err != nil {
@@ -68,7 +68,7 @@ in the delivery log and counts nowhere.`,
 	return cmd
 }
 
-// showTest prints how a test went: what was sent, phase by phase what happened, and what came back.
+// showTest prints a test: the request, the phases, and the response.
 func showTest(cmd *cobra.Command, asJSON bool, event string, r dispatcher.TestResult) error {
 	if asJSON {
 		return printJSON(cmd, apimodel.TestOf(r))
@@ -124,7 +124,7 @@ func showTrace(w io.Writer, event string, r dispatcher.TestResult) {
 	fields(w, append([][2]string{{"status", status}}, headers(t.Received)...)...)
 }
 
-// headers are header fields in order.
+// headers returns header fields in order of their names.
 func headers(h http.Header) [][2]string {
 	var rows [][2]string
 	for _, name := range slices.Sorted(maps.Keys(h)) {

@@ -1,7 +1,9 @@
-// Package health answers the probes of a process: /livez and /readyz, the same in the gateway and in `dispatch` (specification.md, section 8).
+// Package health answers /livez and /readyz, the same in the gateway and in `dispatch`
+// (specification.md, section 8).
 //
-// /livez is 200 while the process serves. /readyz is 503 where the process cannot do its work yet, or is about to stop; otherwise 200 with
-// what is wrong at the moment, since a later outage must not take away a process that still serves what it remembers.
+// /livez is 200 while the process serves. /readyz is 503 while the process cannot work yet or is
+// stopping. Otherwise it is 200 and lists current problems: a later outage must not take away a
+// process that still serves what it has cached.
 package health
 
 import (
@@ -13,10 +15,10 @@ import (
 // Report is what /readyz says.
 type Report struct {
 	Ready    bool              // whether the process should get traffic
-	Problems map[string]string // what is wrong now, by component, in words
+	Problems map[string]string // current problems in words, by component
 }
 
-// Join is the report on a process of several parts: ready where all are.
+// Join combines the reports of several parts of a process, which is ready if all of them are.
 func Join(reports ...Report) Report {
 	joined := Report{Ready: true, Problems: map[string]string{}}
 	for _, r := range reports {
@@ -26,7 +28,7 @@ func Join(reports ...Report) Report {
 	return joined
 }
 
-// Serve answers a request for /livez or /readyz and says whether it was one.
+// Serve answers requests for /livez and /readyz. It reports whether r was one.
 func Serve(w http.ResponseWriter, r *http.Request, report func() Report) bool {
 	switch r.URL.Path {
 	case "/livez":
@@ -47,7 +49,7 @@ func Serve(w http.ResponseWriter, r *http.Request, report func() Report) bool {
 	return true
 }
 
-// body is an answer as JSON.
+// body is the JSON body of an answer.
 type body struct {
 	Live     bool               `json:"live,omitempty"`
 	Ready    *bool              `json:"ready,omitempty"`
@@ -68,6 +70,6 @@ func answer(w http.ResponseWriter, r *http.Request, status int, b body) {
 		return
 	}
 	if err := json.NewEncoder(w).Encode(b); err != nil {
-		return // the client is gone and misses nothing
+		return // the client has gone away
 	}
 }

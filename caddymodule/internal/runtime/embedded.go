@@ -44,7 +44,8 @@ func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), demoTimeout)
 	defer cancel()
-	if _, err := st.Initialize(ctx); err != nil { // even on a running server: another prefix is another store
+	// Even on a running server: another prefix is another store.
+	if _, err := st.Initialize(ctx); err != nil {
 		return fmt.Errorf("initializing the embedded redis: %w", err)
 	}
 	if running {

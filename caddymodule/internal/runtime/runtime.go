@@ -1,5 +1,5 @@
-// Package runtime holds everything that outlives a configuration of Caddy: the connection to Redis, cached keys, usage counts that are not
-// flushed yet, running dispatchers, and the embedded server.
+// Package runtime holds everything that outlives a configuration of Caddy: the connection to Redis,
+// cached keys, usage counts that are not flushed yet, running dispatchers, and the embedded server.
 package runtime
 
 import (

@@ -26,7 +26,8 @@ func TestLatestGenerationIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.end() })
-	logger := r.logger.With("part", "x").WithGroup("g") // derived before, like the loggers of the Runtime's parts
+	// Derived before, like the loggers of the Runtime's parts.
+	logger := r.logger.With("part", "x").WithGroup("g")
 	current := func(when, want string) {
 		t.Helper()
 		out.Reset()

@@ -10,12 +10,13 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config"
 )
 
-// limitFlag adds the flag that bounds a long list.
+// limitFlag adds the flag that limits a long list.
 func limitFlag(cmd *cobra.Command, limit *int) {
-	cmd.Flags().IntVar(limit, "limit", 100, "how many to list at most; 0 lists all")
+	cmd.Flags().IntVar(limit, "limit", 100, "maximum number to list; 0 lists all")
 }
 
-func sayMore(cmd *cobra.Command, more bool) error {
+// hintMore says how to list more if there are more.
+func hintMore(cmd *cobra.Command, more bool) error {
 	if !more {
 		return nil
 	}
@@ -23,13 +24,14 @@ func sayMore(cmd *cobra.Command, more bool) error {
 	return err
 }
 
-// pageSize is how many items one step of a long list reads.
+// pageSize is the number of items that one read of a long list returns.
 const pageSize = 500
 
-// collect reads pages until max items are there, or all with max 0; more says that further ones exist.
+// collect reads pages until it has limit items, or all items if limit is 0. It also reports whether
+// there are more.
 func collect[T any](ctx context.Context, limit int, page func(ctx context.Context, limit int, cursor string) (config.Page[T], error)) (list []T, more bool, err error) {
 	if limit < 0 {
-		return nil, false, errors.New("--limit is how many to list at most; 0 lists all")
+		return nil, false, errors.New("--limit must not be negative; 0 lists all")
 	}
 	cursor := ""
 	for {
