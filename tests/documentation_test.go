@@ -247,7 +247,8 @@ func TestOptionsAreDocumented(t *testing.T) {
 
 var packageLine = regexp.MustCompile(`(?m)^ {4,}([a-z/]+) {2,}\S`)
 
-// ARCHITECTURE.md lists every package that is part of the program, and no other.
+// ARCHITECTURE.md lists every package that is part of the program and no other, and none imports one that is above it in the
+// list. The package config is an exception: it is listed above the folders in it, which it serves.
 func TestArchitectureListsPackages(t *testing.T) {
 	_, list, _ := strings.Cut(read(t, "ARCHITECTURE.md"), "## Packages\n")
 	list, _, _ = strings.Cut(list, "\n## ")
@@ -255,21 +256,32 @@ func TestArchitectureListsPackages(t *testing.T) {
 	for _, m := range packageLine.FindAllStringSubmatch(list, -1) {
 		listed = append(listed, m[1])
 	}
-	ends := func(folder, name string) bool { return folder == name || strings.HasSuffix(folder, "/"+name) }
-	var packages []string
+	place := func(folder string) int {
+		return slices.IndexFunc(listed, func(l string) bool { return folder == l || strings.HasSuffix(folder, "/"+l) })
+	}
+	there := make([]bool, len(listed))
 	for _, name := range files(t, ".go") {
 		dir := path.Dir(name)
-		if dir == "." || strings.HasPrefix(dir, "tests") || strings.HasSuffix(name, "_test.go") || strings.Contains(dir, "/cmd/") ||
-			strings.HasPrefix(dir, "config/grafana") || strings.HasSuffix(dir, "test") || slices.Contains(packages, dir) {
+		if dir == "." || isTest(name) || strings.Contains(dir, "/cmd/") || strings.HasPrefix(dir, "config/grafana") || strings.HasSuffix(dir, "test") {
 			continue
 		}
-		packages = append(packages, dir)
-		if !slices.ContainsFunc(listed, func(l string) bool { return ends(dir, l) }) {
+		own := place(dir)
+		if own < 0 {
 			t.Errorf("ARCHITECTURE.md does not list the package %s", dir)
+			continue
+		}
+		there[own] = true
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(harness.Root(t), name), nil, parser.ImportsOnly)
+		must(t, err)
+		for _, spec := range file.Imports {
+			imported, ok := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), modulePath+"/")
+			if ok && imported != "config" && place(imported) <= own {
+				t.Errorf("%s imports %s, which ARCHITECTURE.md lists above it", name, imported)
+			}
 		}
 	}
-	for _, l := range listed {
-		if !slices.ContainsFunc(packages, func(p string) bool { return ends(p, l) }) {
+	for i, l := range listed {
+		if !there[i] {
 			t.Errorf("ARCHITECTURE.md lists the package %s, which does not exist", l)
 		}
 	}
