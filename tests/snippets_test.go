@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"gopkg.in/yaml.v3"
 
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
@@ -23,8 +24,8 @@ import (
 // snippet is a fenced block of a document. The comment before it, `<!-- test: HOW -->`, says how it
 // is tested:
 //
-//	run                       sh, bash, python: runs and succeeds; variables are kept for later
-//	                          blocks of the document
+//	run OUTCOME               sh, bash, python: runs, succeeds and has the outcome of that name in
+//	                          outcomes_test.go; variables are kept for later blocks of the document
 //	fails                     the same, and fails
 //	output                    each line occurs, in order, in the output of the run before; `…`
 //	                          stands for anything
@@ -102,6 +103,12 @@ type document struct {
 	ports   *strings.Replacer
 	output  string // of the last block that ran
 	started bool
+
+	redis    *harness.Redis
+	rdb      *redis.Client
+	receiver *harness.Receiver
+	key      key    // $KEY and $KEY_ID of the blocks
+	kept     string // by an outcome for a later one
 }
 
 func (d *document) try(s snippet) {
@@ -110,6 +117,9 @@ func (d *document) try(s snippet) {
 	switch how, rest, _ := strings.Cut(s.how, " "); how {
 	case "run", "fails":
 		err = d.run(s)
+		if how == "run" && err == nil {
+			err = d.outcome(rest)
+		}
 		if how == "fails" {
 			if err == nil {
 				err = fmt.Errorf("it succeeds:\n%s", d.output)
@@ -191,7 +201,8 @@ func (d *document) run(s snippet) error {
 }
 
 // start prepares the environment of blocks that run: a Redis with the marker, a gateway with the
-// default Caddyfile and ports of its own, and an organization `acme` with a key and a webhook.
+// default Caddyfile and ports of its own, an organization `acme` with a key, and a webhook and a dead
+// letter of `acme` and of `other`.
 func (d *document) start() {
 	if d.started {
 		return
@@ -205,10 +216,14 @@ func (d *document) start() {
 	r := harness.StartRedis(t, harness.AOF...)
 	r.Mark()
 	rdb := r.Client(t)
-	k := newKey(t, rdb, "acme")
 	receiver := harness.NewReceiver(t, harness.ReceiverOptions{})
-	must(t, rdb.HSet(t.Context(), "tenzo:webhook:acme", "url", receiver.URL()+"/hook", "secret", "a secret", "active", "1",
-		"created_at", now(), "updated_at", now()).Err())
+	d.redis, d.rdb, d.receiver, d.key = r, rdb, receiver, newKey(t, rdb, "acme")
+	must(t, rdb.Do(t.Context(), "acl", "setuser", "tenzo", "on", ">"+formerPassword, "~*", "&*", "+@all").Err())
+	for _, org := range []string{"acme", "other"} {
+		must(t, rdb.HSet(t.Context(), "tenzo:webhook:"+org, "url", receiver.URL()+"/hook", "secret", "a secret", "active", "1",
+			"created_at", now(), "updated_at", now()).Err())
+		publish(t, rdb, "event", "interview.results", "org_id", org, "id", "dead-"+org, "payload", "no JSON")
+	}
 
 	bin := filepath.Join(d.folder, "bin")
 	must(t, os.Mkdir(bin, 0o755))
@@ -239,12 +254,19 @@ func (d *document) start() {
 	d.ports = strings.NewReplacer(replace...)
 	d.env = append(withoutTenzo(os.Environ()), env...)
 	d.env = append(d.env, "PATH="+tools+":"+bin+":"+os.Getenv("PATH"), "HOME="+d.home, "XDG_CONFIG_HOME="+d.home, "XDG_DATA_HOME="+d.home,
-		"KEY="+k.secret, "KEY_ID="+k.id, "CA_FILE="+receiver.CAFile(), "RECEIVER_URL="+receiver.URL())
+		"KEY="+d.key.secret, "KEY_ID="+d.key.id, "CA_FILE="+receiver.CAFile(), "RECEIVER_URL="+receiver.URL())
 
 	text, err := os.ReadFile(filepath.Join(harness.Root(t), "Caddyfile"))
 	must(t, err)
 	caddyfile := strings.Replace(string(text), "webhooks {", "webhooks {\n allow_networks 127.0.0.0/8\n ca_file "+receiver.CAFile(), 1)
 	harness.StartGateway(t, harness.GatewayOptions{Caddyfile: caddyfile, Env: env, Ready: "http://" + d.ports.Replace("localhost:2112/readyz")})
+	harness.Eventually(t, 20*time.Second, func() error { // both events are dead letters
+		n, err := rdb.XLen(t.Context(), "tenzo:events").Result()
+		if err == nil && n > 0 {
+			err = fmt.Errorf("%d events wait", n)
+		}
+		return err
+	})
 }
 
 func (d *document) adapt(text, within string) error {
