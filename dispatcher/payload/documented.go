@@ -11,7 +11,8 @@ package payload
 //	private    does not leave, and no option can let it leave: internal notes, and the people behind a
 //	           transcript
 //
-// null counts as absent everywhere except as an element of a list.
+// null counts as absent everywhere except as an element of a list. Every event has `event` and its
+// checks of the organization without a row here (commonRules).
 var documented = map[string]members{
 	InterviewResults: {
 		"event":                    scalar,

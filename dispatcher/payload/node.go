@@ -14,6 +14,11 @@ type node struct {
 	rule    rule
 	open    bool // an object of which undocumented members leave too
 	members map[string]*node
+
+	// Of the root: the path of the member that the event requires, and whether orgId is set where
+	// absent.
+	required string
+	setsOrg  bool
 }
 
 // kind says which values of a member leave, and how.
@@ -37,7 +42,7 @@ type rule uint8
 const (
 	noRule rule = iota
 	ruleEvent
-	ruleOrg   // must be the organization where it is a string
+	ruleOrg   // must be the organization: where it is a string, or where it is a documented scalar
 	ruleOrgID // must be the organization; set where absent
 	ruleRequired
 	ruleTimestamp
@@ -56,12 +61,12 @@ const (
 	ruleEntryRole
 )
 
-// rules are the rules by event and path. A member that is here but not in the table is read, and
-// does not leave.
+// rules are the rules by event and path, beside those that every event has (commonRules). A member
+// that is here but not in the table is read, and does not leave.
 var rules = map[string]map[string]rule{
-	InterviewResults: {"event": ruleEvent, "call_id": ruleRequired, "orgId": ruleOrg, "org_id": ruleOrg},
+	InterviewResults: {"call_id": ruleRequired},
 	NoteFinalized: {
-		"event": ruleEvent, "org_id": ruleOrg, "orgId": ruleOrgID, "noteId": ruleRequired, "timestamp": ruleTimestamp,
+		"noteId": ruleRequired, "timestamp": ruleTimestamp,
 		"meeting": ruleMeeting, "meeting.type": ruleMeetingType,
 		"meeting.attendees": ruleAttendees, "meeting.attendees.email": ruleAttendeeEmail,
 		"candidateId": ruleCandidateID, "jobId": ruleJobID, "remoteJobId": ruleRemoteJobID,
@@ -83,6 +88,7 @@ func passedEvent() *node {
 // pass.
 func documentedEvent(event string, passed []string) (*node, error) {
 	root := buildNode(documented[event], "")
+	commonRules(root)
 	for path, d := range rules[event] {
 		n := root
 		for name := range strings.SplitSeq(path, ".") {
@@ -94,6 +100,9 @@ func documentedEvent(event string, passed []string) (*node, error) {
 			n = child
 		}
 		n.rule = d
+		if d == ruleRequired {
+			root.required = path
+		}
 	}
 	for _, path := range passed {
 		if err := passMember(root, documented[event], path); err != nil {
@@ -101,6 +110,24 @@ func documentedEvent(event string, passed []string) (*node, error) {
 		}
 	}
 	return root, nil
+}
+
+// commonRules sets what holds for every documented event, whether its table and its rules have it or
+// not: it has one `event`, which leaves, and neither spelling of the organization contradicts the
+// stream. A documented orgId is also set where absent.
+func commonRules(root *node) {
+	root.members["event"] = &node{path: "event", kind: kindScalar, rule: ruleEvent}
+	for _, name := range [...]string{"orgId", "org_id"} {
+		n := root.members[name]
+		if n == nil {
+			n = &node{path: name, kind: kindDropped}
+			root.members[name] = n
+		}
+		n.rule = ruleOrg
+	}
+	if n := root.members["orgId"]; n.kind != kindDropped {
+		n.rule, root.setsOrg = ruleOrgID, true
+	}
 }
 
 func buildNode(s shape, path string) *node {

@@ -31,7 +31,7 @@ func (w *walk) applyRule(m *node, v jsontext.Value) (leaves bool, err error) {
 			return false, invalid("event is another event than the one it was published as")
 		}
 	case ruleOrg:
-		if kind == '"' && !w.equals(v, w.source.OrgID) {
+		if (kind == '"' || kind != 'n' && m.kind == kindScalar) && !w.equals(v, w.source.OrgID) {
 			return false, invalid("%s is another organization than the one it was published for", m.path)
 		}
 	case ruleOrgID:
@@ -85,30 +85,32 @@ func (w *walk) equals(v jsontext.Value, s string) bool {
 
 // finalize runs after the walk: it inserts the members that are absent, and refuses the payload
 // where a required one is.
-func (w *walk) finalize(event string) error {
+func (w *walk) finalize(root *node) error {
+	if root.required != "" && !w.hasSeen(ruleRequired) {
+		return invalid("%s is absent; it must be a non-empty string", root.required)
+	}
+	if root.setsOrg && !w.hasSeen(ruleOrgID) {
+		w.out = w.out[:len(w.out)-1] // the closing brace
+		if len(w.out) > len(`{`) {
+			w.out = append(w.out, ',')
+		}
+		w.out = append(quote(append(w.out, `"orgId":`...), w.source.OrgID), '}')
+	}
 	if !w.hasSeen(ruleEvent) {
 		from := len(w.inserted)
-		w.inserted = quote(append(w.inserted, `"event":`...), event)
+		w.inserted = quote(append(w.inserted, `"event":`...), w.source.Event)
 		if len(w.out) > len(`{}`) {
 			w.inserted = append(w.inserted, ',')
 		}
 		w.patch(value{from: 1, to: 1}, from)
 	}
-	switch event {
-	case InterviewResults:
-		if !w.hasSeen(ruleRequired) {
-			return invalid("call_id is absent; it must be a non-empty string")
-		}
-	case NoteFinalized:
+	if w.source.Event == NoteFinalized {
 		return w.finalizeNote()
 	}
 	return nil
 }
 
 func (w *walk) finalizeNote() error {
-	if !w.hasSeen(ruleRequired) {
-		return invalid("noteId is absent; it must be a non-empty string")
-	}
 	if !w.hasSeen(ruleMeetingType) {
 		return invalid("meeting.type is absent; it must be %q or %q", interview, intake)
 	}
@@ -126,9 +128,6 @@ func (w *walk) finalizeNote() error {
 		w.patch(w.data[not], from)
 	}
 	w.out = w.out[:len(w.out)-1] // the closing brace
-	if !w.hasSeen(ruleOrgID) {
-		w.out = quote(append(w.out, `,"orgId":`...), w.source.OrgID)
-	}
 	if !w.hasSeen(ruleTimestamp) {
 		w.out = w.timestamp(append(w.out, `,"timestamp":`...))
 	}

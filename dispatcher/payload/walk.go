@@ -53,7 +53,7 @@ func (w *walk) run(root *node, s Source) error {
 	if _, err := w.decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		return invalid("data follows the payload's JSON object")
 	}
-	return w.finalize(s.Event)
+	return w.finalize(root)
 }
 
 // object walks the next value, an object.
