@@ -358,7 +358,7 @@ func (s *store) confirmed(key string, f func(redis.Pipeliner)) (bool, error) {
 	var replicas *redis.Cmd
 	replicated := s.async && (!s.sharded || key == eventsKey)
 	if replicated {
-		replicas = p.Do(ctx, "wait", 1, 1000)
+		replicas = p.Do(ctx, "wait", 1, 300)
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		if c, ok := s.rdb.(*redis.ClusterClient); ok {

@@ -83,16 +83,19 @@ func checkPanelsHaveData(t *testing.T, m *prometheus) {
 	}
 }
 
+var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+
 // fillVariables substitutes the variables as Grafana does where "All" is chosen: by the variable's
 // value for it, else by every value that the variable's query finds.
 func fillVariables(t *testing.T, m *prometheus, d dashboard) *strings.Replacer {
 	t.Helper()
 	pairs := []string{"$__rate_interval", "5s", "$__range", "5m"}
 	for _, v := range d.Templating.List {
-		query, label, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(v.Query, "label_values("), ")"), ", ")
-		if !ok {
+		found := labelValues.FindStringSubmatch(v.Query)
+		if found == nil {
 			continue // the data source
 		}
+		query, label := found[1], found[2]
 		if v.AllValue != "" {
 			pairs = append(pairs, "$"+v.Name, v.AllValue)
 			continue
