@@ -124,20 +124,22 @@ func (w *world) checkEvents() {
 	}
 }
 
-// checkGap checks that a retry was not early. Attempts that a fault or a replay may have repeated say
-// nothing.
+// checkGap checks that a retry was not early. What a fault or a replay may have repeated says nothing,
+// and each earlier fault may have kept one attempt from being recorded, so that the retry counts as
+// an earlier one.
 func (w *world) checkGap(e *event, earlier []attempt, a attempt) {
 	h, i := w.history, len(earlier)
-	if i > len(backoff) || h.replaysUntil(a.at) > 0 || e.acked+e.maybe > 1 || h.faultsBetween(earlier[0].at-cacheTTL, a.at) > 0 {
+	before := earlier[i-1]
+	if i > len(backoff) || h.replaysUntil(a.at) > 0 || e.acked+e.maybe > 1 || h.faultsBetween(before.at-time.Second, a.at) > 0 {
 		return
 	}
-	before := earlier[i-1]
 	if before.acknowledged {
 		h.violate("attempts", e.id, "%s of %s was tried again after it was acknowledged, without a fault", e.id, e.org)
 		return
 	}
-	if gap := a.at - before.end; gap < backoff[i-1] {
-		h.violate("retries", e.id, "attempt %d of %s came %v after the failure before it, not %v", i+1, e.id, gap, backoff[i-1])
+	least := backoff[max(0, i-1-h.faultsBetween(earlier[0].at-cacheTTL, before.at))]
+	if gap := a.at - before.end; gap < least {
+		h.violate("retries", e.id, "attempt %d of %s came %v after the failure before it, not %v", i+1, e.id, gap, least)
 	}
 }
 
