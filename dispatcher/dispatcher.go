@@ -59,6 +59,7 @@ type Dispatcher struct {
 	projector projector
 	metrics   *Metrics
 	reporter  *reporter
+	skipped   *skippedLog
 
 	stop     chan struct{} // closed: drain
 	stopOnce sync.Once
@@ -96,7 +97,8 @@ func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, e
 	return &Dispatcher{
 		options: o, queue: queue.New(st, o.queue()), follower: follower, webhooks: newWebhookCache(st), sender: sender,
 		projector: projector, metrics: o.Metrics, reporter: newReporter(o.Logger),
-		stop: make(chan struct{}), grace: grace, endGrace: endGrace, done: make(chan struct{}),
+		skipped: &skippedLog{at: map[string]time.Time{}},
+		stop:    make(chan struct{}), grace: grace, endGrace: endGrace, done: make(chan struct{}),
 	}, nil
 }
 

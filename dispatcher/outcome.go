@@ -26,10 +26,13 @@ import (
 type outcome struct {
 	kind    outcomeKind
 	reason  string        // dead: the dead letter's reason
-	detail  string        // dead without an attempt: why, in words
+	detail  string        // dead or skipped without an attempt: why, in words
 	delay   time.Duration // retryLater: the earliest moment of the next attempt
 	charged bool          // the attempt counts as a failed one
 	attempt *attempted    // nil if none was made
+
+	decidedAt time.Time // skipped: when
+	unlogged  bool      // skipped: not in the delivery log
 }
 
 type outcomeKind int
@@ -87,6 +90,9 @@ func (o outcome) step(ev *event) queue.Step {
 	}
 	if o.detail != "" {
 		ev.LastError = o.detail
+	}
+	if o.kind == skipped && !o.unlogged {
+		s.Delivery = &queue.Delivery{ID: ev.ID, Event: ev.Event, Error: o.detail, At: o.decidedAt}
 	}
 	if a := o.attempt; a != nil {
 		s.Delivery = &queue.Delivery{

@@ -95,7 +95,7 @@ func TestOutcomesWithoutAnAttempt(t *testing.T) {
 		reason  string
 		err     string
 	}{
-		{outcome{kind: skipped}, queue.StepSkip, "", "before"},
+		{outcome{kind: skipped, detail: "why", unlogged: true}, queue.StepSkip, "", "why"},
 		{outcome{kind: parked}, queue.StepPark, "", "before"},
 		{outcome{kind: dead, reason: "invalid_payload", detail: "why"}, queue.StepDeadLetter, "invalid_payload", "why"},
 		{outcome{kind: retryLater}, queue.StepReschedule, "", "before"},

@@ -16,6 +16,7 @@ type pool struct {
 	signals   *signals
 	metrics   *Metrics
 	reporter  *reporter
+	skipped   *skippedLog
 
 	draining <-chan struct{}
 	ctx      context.Context // of every worker
@@ -55,6 +56,9 @@ func (p *pool) run(ev *event) {
 				continue
 			}
 			o.kind = abandoned
+		}
+		if o.kind == skipped {
+			o.unlogged = !p.skipped.wants(ev.OrgID, o)
 		}
 		for _, next := range p.scheduler.releaseSlot(ev) {
 			p.start(next)

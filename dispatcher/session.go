@@ -71,7 +71,7 @@ func newSession(d *Dispatcher, p process) *session {
 			sender: d.sender, retryBackoff: d.options.RetryBackoff, draining: s.draining,
 		},
 		scheduler: s.scheduler, committer: s.committer, signals: signals, metrics: d.metrics, reporter: d.reporter,
-		draining: s.draining, ctx: work, cancel: cancelWork,
+		skipped: d.skipped, draining: s.draining, ctx: work, cancel: cancelWork,
 	}
 	s.fetcher = &fetcher{
 		options: d.options, process: p, lease: s.lease, scheduler: s.scheduler, signals: signals, arrivals: newArrivals(p),

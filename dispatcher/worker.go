@@ -32,7 +32,7 @@ func (w *worker) work(ctx context.Context, ev *event) outcome {
 		return outcome{kind: abandoned}
 	}
 	if !hook.Active {
-		return outcome{kind: skipped}
+		return skip(hook, time.Now())
 	}
 	if err := w.project(ev); err != nil {
 		return outcome{kind: dead, reason: err.Reason, detail: err.Detail}

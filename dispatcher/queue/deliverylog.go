@@ -18,15 +18,27 @@ const (
 	deliveryRetention = 30 * 24 * time.Hour
 )
 
-// Delivery is one attempt in the delivery log of an organization.
+// The errors of events that were skipped without an attempt, in the delivery log.
+const (
+	SkippedInactive  = "skipped: the webhook is inactive"
+	SkippedNoWebhook = "skipped: the organization has no webhook (one such line a day)"
+)
+
+// Delivery is one line in the delivery log of an organization: an attempt, or an event that was
+// skipped without one.
 type Delivery struct {
 	ID       string // the Webhook-Id
 	Event    string
-	Attempt  int           // 1 is the first; 0 is a test
+	Attempt  int           // 1 is the first; 0 is a test or a skipped event
 	Status   int           // 0: no response came
 	Error    string        // plain words; empty where the attempt was acknowledged
 	Duration time.Duration // stored in milliseconds
 	At       time.Time     // when the attempt began
+}
+
+// Skipped reports whether the line is of an event that was skipped, not of an attempt.
+func (d Delivery) Skipped() bool {
+	return d.Attempt == 0 && (d.Error == SkippedInactive || d.Error == SkippedNoWebhook)
 }
 
 // Deliveries returns up to limit attempts of org, newest first, from cursor on (empty: the first

@@ -32,7 +32,7 @@ type Step struct {
 	Event    *LeasedEvent  // Attempts, LastStatus and LastError as they are to be recorded
 	Reason   string        // StepDeadLetter: why
 	Delay    time.Duration // StepReschedule: until the retry, by the clock of Redis
-	Delivery *Delivery     // the attempt behind the step, for the delivery log; may be nil
+	Delivery *Delivery     // the line for the delivery log; may be nil
 }
 
 var stepScripts = [stepKinds]*redis.Script{

@@ -31,14 +31,25 @@ const refusals = {
 
 const eventCell = (item) => [h("span", { class: "name" }, item.event), h("code", { class: "sub", translate: false }, item.id)];
 
+// skipped says that a line of the delivery log is of an event that was skipped, not of an attempt.
+export const skipped = (d) => d.attempt === 0 && (d.error ?? "").startsWith("skipped:");
+
+const attemptCell = (d) => {
+  if (d.attempt > 0) return number.format(d.attempt);
+  return h("span", { class: "badge off" }, skipped(d) ? "Skipped" : "Test");
+};
+
+const statusCell = (d) => {
+  if (skipped(d)) return badge("off", "Not sent");
+  if (d.status === null) return badge("bad", "No answer");
+  return badge(acknowledging.includes(d.status) ? "good" : "bad", String(d.status));
+};
+
 const deliveryColumns = [
   { title: "Time", cell: (d) => (d.at ? when(d.at, { seconds: true }) : "") },
   { title: "Event", class: "main-cell", cell: eventCell },
-  { title: "Attempt", class: "number", cell: (d) => (d.attempt === 0 ? h("span", { class: "badge off" }, "Test") : number.format(d.attempt)) },
-  {
-    title: "Status",
-    cell: (d) => (d.status === null ? badge("bad", "No answer") : badge(acknowledging.includes(d.status) ? "good" : "bad", String(d.status))),
-  },
+  { title: "Attempt", class: "number", cell: attemptCell },
+  { title: "Status", cell: statusCell },
   { title: "Duration", class: "number", cell: (d) => duration(d.duration_ms) },
   { title: "Error", class: "words", cell: (d) => (d.error ? sentence(d.error) : h("span", { class: "quiet" }, "None")) },
 ];

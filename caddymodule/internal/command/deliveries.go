@@ -67,7 +67,10 @@ func showDeliveries(w io.Writer, org string, list []queue.Delivery) error {
 		if d.Error != "" {
 			look = red
 		}
-		if d.Attempt == 0 {
+		switch {
+		case d.Skipped():
+			attempt = "-"
+		case d.Attempt == 0:
 			attempt = "test"
 		}
 		t.add(cell{text: formatTime(d.At, "unknown")}, cell{text: d.Event}, cell{text: d.ID}, cell{text: attempt}, cell{status, look},
