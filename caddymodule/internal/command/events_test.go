@@ -125,7 +125,7 @@ func TestEventsDead(t *testing.T) {
 	refused(t, "name ids, an organization, or all", "events", "dead", "replay")
 	refused(t, "an organization, or all, not both", "events", "dead", "replay", "--all", "--org", "acme")
 	refused(t, "ids, or all, not both", "events", "dead", "replay", "--all", "e1")
-	refused(t, "organization's id is 1 to 128", "events", "dead", "replay", "--org", "a/b")
+	refused(t, "organization id must have 1 to 128", "events", "dead", "replay", "--org", "a/b")
 	if got := run(t, "", "events", "dead", "replay", "e1", "e9"); got.err == nil || !strings.Contains(got.err.Error(), "1 of 2") ||
 		!strings.Contains(got.stdout, "Replayed 1.") || !strings.Contains(got.stdout, "no such dead letter") {
 		t.Errorf("replaying an unknown one said %v and %q", got.err, got.stdout)
