@@ -152,7 +152,7 @@ func (s *store) serverFaults(r *harness.Redis) []func(d *dice) step {
 func (w *world) awaitWrite(rdb *redis.Client, prefix string) {
 	harness.Eventually(w.tb, 5*time.Second, func() error {
 		if err := rdb.Set(w.tb.ctx, "tenzo:probe", 1, time.Minute).Err(); err == nil || !strings.HasPrefix(err.Error(), prefix) {
-			return fmt.Errorf("a write is answered %w instead of %s", err, prefix)
+			return fmt.Errorf("a write is answered %v instead of %s", err, prefix)
 		}
 		return nil
 	})
@@ -190,7 +190,7 @@ func (s *store) startSentinel() {
 	u := strings.TrimPrefix(sentinel.URL(), "redis://")
 	host, query, _ := strings.Cut(u, "?")
 	addrs := []string{host}
-	for _, part := range strings.Split(query, "&") {
+	for part := range strings.SplitSeq(query, "&") {
 		if addr, ok := strings.CutPrefix(part, "addr="); ok {
 			addrs = append(addrs, addr)
 		}
