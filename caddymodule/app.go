@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,13 +40,15 @@ type App struct {
 	// process delivers them.
 	Webhooks *WebhookOptions `json:"webhooks,omitempty"`
 
-	runtime           *runtime.Runtime
-	generation        *runtime.Generation
-	releaseRuntime    func() error // set only while this instance holds a reference to runtime
-	api               *api.API
-	closeAPI          func()                    // set with api
-	dispatcherConfig  *runtime.DispatcherConfig // nil without `webhooks`
-	dispatcher        atomic.Pointer[dispatcher.Dispatcher]
+	runtime          *runtime.Runtime
+	generation       *runtime.Generation
+	releaseRuntime   func() error // set only while this instance holds a reference to runtime
+	api              *api.API
+	closeAPI         func()                    // set with api
+	dispatcherConfig *runtime.DispatcherConfig // nil without `webhooks`
+	dispatcher       atomic.Pointer[dispatcher.Dispatcher]
+
+	warnedServers     sync.Map     // the servers that warnOfForgedAddresses warned about
 	releaseDispatcher func() error // set only while this instance holds a reference to dispatcher
 }
 

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -82,6 +83,8 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 	if a.Realm == "" {
 		a.Realm = keyauth.DefaultRealm
 	}
+	keepKeysOutOfLogs(ctx)
+	app.warnOfForgedAddresses(ctx)
 	return nil
 }
 
@@ -92,11 +95,23 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	values := r.Header["Authorization"]
 	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
 	clientIP, _ := vars[caddyhttp.ClientIPVarKey].(string)
-	stripIdentity(r, !a.ForwardAuthorization)
+	credentials := stripAllCredentials
+	if a.ForwardAuthorization {
+		credentials = stripNoCredentials
+	}
+	place, hint := "", ""
+	if len(values) == 0 || len(values) == 1 && strings.Trim(values[0], " ") == "" { // before headers are removed
+		place, hint, _ = misplacedKey(r)
+	}
+	stripIdentity(r, credentials)
 
 	verdict := a.auth.Authenticate(ctx, values, clientIP)
 	if verdict.Refusal != nil {
-		return a.refuse(w, r, verdict.Refusal)
+		if place != "" {
+			verdict.Refusal = keyauth.RefuseMisplaced(place)
+			verdict.Subject = &keyauth.Subject{Hint: hint}
+		}
+		return a.refuse(w, r, verdict)
 	}
 	key := (*identity)(verdict.Key)
 	headers := []string{key.OrgID, key.KeyID}
@@ -136,12 +151,40 @@ func (i *identity) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, refusal *keyauth.Refusal) error {
+// refuse answers a refused request, or leaves that to the site's error routes, and sees to it that the
+// answer arrives although the request's body is not read.
+func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, verdict keyauth.Verdict) error {
+	refusal := verdict.Refusal
 	caddyhttp.SetVar(r.Context(), varRefusal, refusal.Code)
-	if !a.PassErrors {
-		keyauth.WriteRefusal(w, r, refusal, a.Realm)
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.Inline(refused(verdict)))
+	}
+	body := unreadBodyOf(w, r)
+	if a.PassErrors {
+		refusal.SetHeaders(w.Header(), a.Realm)
+		body.discardBeforeAnswer()
+		return caddyhttp.Error(refusal.Status, errors.New(refusal.Detail))
+	}
+	keyauth.WriteRefusal(w, r, refusal, a.Realm)
+	body.discardAfterAnswer()
+	return nil
+}
+
+// refused is a refused request as the access log shows it.
+type refused keyauth.Verdict
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (f refused) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("refusal", f.Refusal.Code)
+	if f.Subject == nil {
 		return nil
 	}
-	refusal.SetHeaders(w.Header(), a.Realm)
-	return caddyhttp.Error(refusal.Status, errors.New(refusal.Detail))
+	for _, field := range []struct{ name, value string }{
+		{"key_id", f.Subject.KeyID}, {"org_id", f.Subject.OrgID}, {"hint", f.Subject.Hint},
+	} {
+		if field.value != "" {
+			enc.AddString(field.name, field.value)
+		}
+	}
+	return nil
 }

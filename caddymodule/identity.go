@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/redact"
 )
 
 // The identity headers that the upstream gets (specification.md, section 5).
@@ -39,10 +41,19 @@ func isIdentity(name string) bool {
 	return true
 }
 
-// stripIdentity removes every identity that the client claims: headers, announced trailers,
-// trailers that appear only at the end of the body, and the names in Connection that would make a
-// proxy after us remove the headers we set. With credentials, it also removes Authorization.
-func stripIdentity(r *http.Request, credentials bool) {
+// credentials says which values of Authorization are removed.
+type credentials int
+
+const (
+	stripNoCredentials  credentials = iota
+	stripOwnCredentials             // the values that hold an API key of ours
+	stripAllCredentials
+)
+
+// stripIdentity removes every identity that the client claims: headers, announced trailers, trailers
+// that appear only at the end of the body, and the words in Connection that would make a proxy after
+// this one remove what it sets. It also removes credentials.
+func stripIdentity(r *http.Request, credentials credentials) {
 	removeIdentity(r.Header, credentials)
 	if _, ok := r.Header["Connection"]; ok {
 		stripConnection(r.Header)
@@ -53,14 +64,31 @@ func stripIdentity(r *http.Request, credentials bool) {
 	}
 }
 
-func removeIdentity(h http.Header, credentials bool) {
-	if credentials {
+func removeIdentity(h http.Header, credentials credentials) {
+	switch credentials {
+	case stripAllCredentials:
 		delete(h, "Authorization")
+	case stripOwnCredentials:
+		removeOwnCredentials(h)
 	}
 	for name := range h {
 		if isIdentity(name) {
 			delete(h, name)
 		}
+	}
+}
+
+// removeOwnCredentials removes the values of Authorization that hold an API key of ours, under any
+// scheme or none. Other credentials stay: they may be the upstream's.
+func removeOwnCredentials(h http.Header) {
+	values := h["Authorization"]
+	if !slices.ContainsFunc(values, redact.HasKey) {
+		return
+	}
+	if rest := slices.DeleteFunc(slices.Clone(values), redact.HasKey); len(rest) > 0 {
+		h["Authorization"] = rest
+	} else {
+		delete(h, "Authorization")
 	}
 }
 
@@ -97,7 +125,7 @@ func stripConnection(h http.Header) {
 type trailerFilter struct {
 	io.ReadCloser
 	request     *http.Request
-	credentials bool
+	credentials credentials
 }
 
 func (f *trailerFilter) Read(p []byte) (int, error) {

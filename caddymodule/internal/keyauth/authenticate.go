@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/redact"
 	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/cache"
 )
@@ -19,11 +20,11 @@ func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP strin
 	began := a.clock.Now()
 	cred, refusal := parseAuthorization(values)
 	if refusal != nil {
-		return a.refuse(refusal)
+		return a.refuse(refusal, hintIn(values))
 	}
 	s := a.settings.Load()
 	if s.requireChecksum && !apikey.ChecksumOK(cred.key) {
-		return a.refuse(malformedChecksum)
+		return a.refuse(malformedChecksum, cred.subject())
 	}
 	d := cred.digest()
 	// The time was taken before the lookup, so the entry looks younger by as long as that took.
@@ -37,6 +38,9 @@ func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP strin
 		if v.Refusal == refuseUnknown && !apikey.ChecksumOK(cred.key) {
 			v.Refusal = refuseMistyped
 		}
+		if v.Subject == nil {
+			v.Subject = cred.subject()
+		}
 		a.metrics.refused(v.Refusal)
 	}
 	if source != sourceNone {
@@ -47,9 +51,19 @@ func (a *Auth) Authenticate(ctx context.Context, values []string, clientIP strin
 }
 
 // refuse returns and counts the verdict on a request that needed no lookup.
-func (a *Auth) refuse(f *Refusal) Verdict {
+func (a *Auth) refuse(f *Refusal, s *Subject) Verdict {
 	a.metrics.refused(f)
-	return Verdict{Refusal: f}
+	return Verdict{Refusal: f, Subject: s}
+}
+
+// hintIn returns the hint of the first key in the values of a header, which may be malformed.
+func hintIn(values []string) *Subject {
+	for _, v := range values {
+		if hint := redact.Hint(v); hint != "" {
+			return &Subject{Hint: hint}
+		}
+	}
+	return nil
 }
 
 // touchEvery and touchAtLast say how often a used entry is moved to the front of its LRU: after
@@ -63,7 +77,7 @@ const (
 func (a *Auth) fromValidCache(e *entry, now cache.Instant) Verdict {
 	if now.Wall >= e.expires { // the wall clock alone: an expiry is a moment on the calendar
 		a.metrics.lookups[sourceCache].Add(1)
-		return a.refuse(refuseExpired)
+		return a.refuse(refuseExpired, e.subject())
 	}
 	a.usage.Add(e.counter, now.Wall)
 	a.markUsed(e)
@@ -86,7 +100,7 @@ const requestTimeout = 900 * time.Millisecond
 // cache, from the read of another request, or from a read of its own.
 func (a *Auth) lookUp(ctx context.Context, d digest, clientIP string, began cache.Instant) (Verdict, source) {
 	if n, ok := a.negative.get(&d); ok && a.cache.Fresh(n.stamp, began, negativeTTL) {
-		return Verdict{Refusal: n.refusal}, sourceNegative
+		return Verdict{Refusal: n.refusal, Subject: n.subject}, sourceNegative
 	}
 	name := a.keyName(&d)
 	if a.breakers.of(name).open(began) {
@@ -126,11 +140,11 @@ func (a *Auth) verdictOf(d *digest, result lookupResult, err error) Verdict {
 	case err != nil:
 		return a.verdictFromStale(d)
 	case result.refusal != nil:
-		return Verdict{Refusal: result.refusal}
+		return Verdict{Refusal: result.refusal, Subject: result.subject}
 	}
 	now := a.clock.Now()
 	if now.Wall >= result.entry.expires {
-		return Verdict{Refusal: refuseExpired}
+		return Verdict{Refusal: refuseExpired, Subject: result.entry.subject()}
 	}
 	a.usage.Add(result.entry.counter, now.Wall)
 	return Verdict{Key: &result.entry.Record}
@@ -143,10 +157,12 @@ func (a *Auth) verdictFromStale(d *digest) Verdict {
 	e, ok := a.valid.Load().get(d)
 	now := a.clock.Now()
 	switch {
-	case !ok || !a.cache.StaleIfError(e.stamp, now, a.settings.Load().ttl):
+	case !ok:
 		return Verdict{Refusal: refuseUnavailable}
+	case !a.cache.StaleIfError(e.stamp, now, a.settings.Load().ttl):
+		return Verdict{Refusal: refuseUnavailable, Subject: e.subject()}
 	case now.Wall >= e.expires:
-		return Verdict{Refusal: refuseExpired}
+		return Verdict{Refusal: refuseExpired, Subject: e.subject()}
 	}
 	a.usage.Add(e.counter, now.Wall)
 	a.markUsed(e)

@@ -28,11 +28,13 @@ const (
 type lookupResult struct {
 	entry   *entry
 	refusal *Refusal
+	subject *Subject // of a refusal, if the key is known
 }
 
 // negativeEntry is a key that was refused when it was read.
 type negativeEntry struct {
 	refusal *Refusal
+	subject *Subject
 	stamp   cache.Stamp
 }
 
@@ -45,7 +47,7 @@ func (l lookups) Get(d digest) (result lookupResult, stamp cache.Stamp, ttl time
 		return lookupResult{entry: e}, e.stamp, l.settings.Load().ttl, true
 	}
 	n, ok := l.negative.get(&d)
-	return lookupResult{refusal: n.refusal}, n.stamp, negativeTTL, ok
+	return lookupResult{refusal: n.refusal, subject: n.subject}, n.stamp, negativeTTL, ok
 }
 
 // Put implements cache.Storage. A key that has expired by now goes to the negative cache.
@@ -57,12 +59,12 @@ func (l lookups) Put(d digest, result lookupResult, stamp cache.Stamp) {
 		}
 		return
 	}
-	refusal := result.refusal
+	refusal, subject := result.refusal, result.subject
 	if refusal == nil {
-		refusal = refuseExpired
+		refusal, subject = refuseExpired, result.entry.subject()
 	}
 	l.valid.Load().remove(&d)
-	l.negative.put(&d, negativeEntry{refusal, stamp})
+	l.negative.put(&d, negativeEntry{refusal, subject, stamp})
 }
 
 // Delete implements cache.Storage. It reports whether a valid key was held.

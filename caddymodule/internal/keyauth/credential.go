@@ -24,6 +24,11 @@ func (credential) GoString() string { return "[redacted]" }
 // LogValue hides the key.
 func (credential) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
+// subject identifies the key by its hint.
+func (c credential) subject() *Subject {
+	return &Subject{Hint: apikey.Prefix + "..." + c.key[len(c.key)-4:]}
+}
+
 // parseAuthorization reads the values of a request's Authorization header, one a line: `Bearer
 // <key>`, with the scheme in any case, or the bare key. Spaces around either are ignored. On
 // success it allocates nothing.

@@ -58,11 +58,23 @@ type Record struct {
 	Name  string
 }
 
-// Verdict is the decision about a request: exactly one of its members is set.
+// Verdict is the decision about a request: either Key or Refusal is set.
 type Verdict struct {
 	Key     *Record  // the request is admitted, and counted, as one of this key
 	Refusal *Refusal // the request is refused
+	Subject *Subject // what is known of the key of a refused request; nil if it has none
 }
+
+// Subject identifies the key of a refused request, for logs: by its id and organization if the key is
+// known, else by its hint.
+type Subject struct {
+	KeyID string
+	OrgID string
+	Hint  string // the prefix of keys and the last 4 characters
+}
+
+// subject identifies a known key.
+func (r *Record) subject() *Subject { return &Subject{KeyID: r.KeyID, OrgID: r.OrgID} }
 
 // reader is the part of store.Store that reads keys.
 type reader interface {

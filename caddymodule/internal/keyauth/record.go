@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth/usage"
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/redact"
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/cache"
@@ -55,12 +56,12 @@ func (a *Auth) parseRecord(d digest, h store.Hash, stamp cache.Stamp) (lookupRes
 	case len(h.Fields) == 0:
 		return lookupResult{refusal: refuseUnknown}, nil
 	case h.Fields[store.KeyRevokedAt] != "":
-		return lookupResult{refusal: refuseRevoked}, nil
+		return lookupResult{refusal: refuseRevoked, subject: subjectOf(h.Fields)}, nil
 	}
 	key, err := apikey.FromHash(h.Fields)
 	if err != nil {
 		a.logBadRecord(h.Fields, err)
-		return lookupResult{refusal: refuseBadRecord}, nil
+		return lookupResult{refusal: refuseBadRecord, subject: subjectOf(h.Fields)}, nil
 	}
 	e := &entry{
 		Record:  Record{KeyID: key.ID, OrgID: key.OrgID, Name: key.Name},
@@ -86,6 +87,21 @@ func unixNano(t time.Time) int64 {
 	default:
 		return t.UnixNano()
 	}
+}
+
+// subjectOf returns the ids in a record, if they are well-formed: the program that wrote the record
+// may have put the key itself into any field.
+func subjectOf(fields map[string]string) *Subject {
+	s := Subject{KeyID: fields[store.KeyID], OrgID: fields[store.KeyOrgID]}
+	for _, id := range []*string{&s.KeyID, &s.OrgID} {
+		if !config.ValidID(*id) || redact.HasKey(*id) {
+			*id = ""
+		}
+	}
+	if s == (Subject{}) {
+		return nil
+	}
+	return &s
 }
 
 // logBadRecord logs a damaged record with its id or hint, if these are well-formed: the program
