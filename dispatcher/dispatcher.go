@@ -61,6 +61,8 @@ type Dispatcher struct {
 	reporter  *reporter
 	skipped   *skippedLog
 
+	newProcess func() process // registers under a name that was never used
+
 	stop     chan struct{} // closed: drain
 	stopOnce sync.Once
 	grace    context.Context // done: the grace period is over
@@ -94,9 +96,10 @@ func New(st *store.Store, follower *changes.Follower, o Options) (*Dispatcher, e
 	}
 	o.Metrics.prepare(projector.Events())
 	grace, endGrace := context.WithCancel(context.Background())
+	q := queue.New(st, o.queue())
 	return &Dispatcher{
-		options: o, queue: queue.New(st, o.queue()), follower: follower, webhooks: newWebhookCache(st), sender: sender,
-		projector: projector, metrics: o.Metrics, reporter: newReporter(o.Logger),
+		options: o, queue: q, newProcess: func() process { return q.NewProcess() },
+		follower: follower, webhooks: newWebhookCache(st), sender: sender, projector: projector, metrics: o.Metrics, reporter: newReporter(o.Logger),
 		skipped: &skippedLog{at: map[string]time.Time{}},
 		stop:    make(chan struct{}), grace: grace, endGrace: endGrace, done: make(chan struct{}),
 	}, nil
@@ -121,7 +124,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	defer d.reporter.logRest()
 	defer startLoop(context.Background(), janitor.run).stop()
 	for {
-		s := newSession(d, d.queue.NewProcess())
+		s := newSession(d, d.newProcess())
 		d.mu.Lock()
 		d.session = s
 		d.mu.Unlock()

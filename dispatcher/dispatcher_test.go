@@ -30,6 +30,8 @@ type env struct {
 	store *store.Store
 	q     *queue.Queue
 	raw   *redis.Client
+
+	wrap func(process) process // the next dispatchers use what it returns
 }
 
 func newEnv(t *testing.T, args ...string) *env { return newEnvOf(t, args...) }
@@ -182,6 +184,9 @@ func (e *env) dispatchOn(st *store.Store, n sender, change func(*Options)) (*Dis
 		e.t.Fatal(err)
 	}
 	d.sender, d.projector = n, passes{}
+	if wrap, real := e.wrap, d.newProcess; wrap != nil {
+		d.newProcess = func() process { return wrap(real()) }
+	}
 	wg.Go(func() { d.Run(context.Background()) })
 	var once sync.Once
 	stop := func() {
