@@ -40,6 +40,8 @@ build() {
 	local ldflags
 	ldflags="-w -s -X $module/caddymodule.Version=$(version)"
 	mkdir -p "$(dirname -- "$binary")"
+	[[ -e $binary ]] ||
+		printf 'The first build downloads about 1 GB of modules and compiles all of Caddy: about 4 minutes on 2 cores, and 2 GB of disk.\n' >&2
 	if [[ $# -eq 0 ]]; then
 		go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$binary" ./caddymodule/cmd/tenzo-gateway
 		return
@@ -58,6 +60,12 @@ build() {
 run() {
 	build
 	export TENZO_REDIS_URL=${TENZO_REDIS_URL-embedded}
+	# The gateway prints these at its start.
+	export TENZO_GATEWAY_PORT=${TENZO_GATEWAY_PORT:-8080} TENZO_TOOLS_PORT=${TENZO_TOOLS_PORT:-8081}
+	export TENZO_STATUS_PORT=${TENZO_STATUS_PORT:-2112}
+	[[ $TENZO_REDIS_URL == embedded ]] ||
+		printf 'Gateway: http://localhost:%s. API keys and webhook of demo: http://localhost:%s. Metrics: http://localhost:%s/metrics.\n' \
+			"$TENZO_GATEWAY_PORT" "$TENZO_TOOLS_PORT" "$TENZO_STATUS_PORT" >&2
 	exec "$binary" run --config Caddyfile --adapter caddyfile "$@"
 }
 

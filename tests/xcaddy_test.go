@@ -83,6 +83,21 @@ func TestXcaddy(t *testing.T) {
 		}
 		return nil
 	})
+	// The text comes last and names the chosen ports, and no warning stands in its way.
+	log := p.Log().String()
+	_, guide, found := strings.Cut(log, "serving initial configuration")
+	embedded := regexp.MustCompile(`TENZO_EMBEDDED_ADDR=127\.0\.0\.1:\d+ \S+ keys list --org demo`)
+	if !found || line.FindString(guide) == "" || !strings.Contains(guide, "http://localhost:"+tools+"\n") ||
+		!strings.Contains(guide, "http://localhost:"+status+"/metrics") || embedded.FindString(guide) == "" {
+		t.Errorf("the text does not say what to do next:\n%s", log)
+	}
+	if strings.Contains(log, "skipped because it requires TLS") {
+		t.Errorf("HTTP/2 or HTTP/3 is warned of:\n%s", log)
+	}
+	second := harness.Run(t, harness.Command{Name: "second terminal", Path: "bash", Args: []string{"-c", embedded.FindString(guide)}, Dir: x.folder}, "")
+	if second.Status != 0 || !strings.Contains(second.Stdout, "active") {
+		t.Errorf("the command for the second terminal: %+v", second)
+	}
 	curl := exec.Command("bash", "-c", strings.TrimSpace(line.FindString(p.Log().String()))+` -s -o /dev/null -w '%{http_code}'`)
 	if out, err := curl.CombinedOutput(); err != nil || string(out) != "200" {
 		t.Errorf("the printed line %q answers %s, %v", curl.Args[2], out, err)

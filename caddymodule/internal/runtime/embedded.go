@@ -1,13 +1,17 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/embedded"
@@ -55,7 +59,7 @@ func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	printWelcome(key)
+	go welcome(key, u.Host)
 	return nil
 }
 
@@ -69,13 +73,39 @@ func CloseEmbedded(context.Context) {
 	}
 }
 
-// printWelcome prints how to send a first request. It prints to standard error and not to a log,
-// because it shows a key.
-func printWelcome(key apikey.Created) {
-	port := os.Getenv("TENZO_GATEWAY_PORT")
-	if port == "" {
-		port = "8080"
+// welcome prints how to begin, once the configuration is served, so that it comes last. It prints to
+// standard error and not to a log, because it shows a key.
+func welcome(key apikey.Created, redisAddr string) {
+	for deadline := time.Now().Add(time.Minute); caddy.ActiveContext().Context == nil; {
+		if time.Now().After(deadline) {
+			return // the start failed
+		}
+		time.Sleep(welcomeAfter / 10)
 	}
-	fmt.Fprintf(os.Stderr, "\nThe embedded Redis holds a demo organization, %s, with an API key. Try it:\n\n"+
-		"    curl -H 'Authorization: Bearer %s' http://localhost:%s/\n\n", key.OrgID, key.Secret, port)
+	time.Sleep(welcomeAfter) // Caddy's own last lines
+	fmt.Fprint(os.Stderr, welcomeText(key, redisAddr, os.Getenv))
+}
+
+// welcomeAfter is the time between the start and the text.
+const welcomeAfter = 200 * time.Millisecond
+
+// welcomeText says where everything is. xcaddy.sh sets the ports in the environment of the Caddyfile
+// that it runs; with another Caddyfile only the first request can be shown.
+func welcomeText(key apikey.Created, redisAddr string, env func(string) string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nThe gateway is ready. Its embedded Redis holds a demo organization, %s, with an API key:\n\n"+
+		"    curl -H 'Authorization: Bearer %s' http://localhost:%s/v1/jobs\n\n",
+		key.OrgID, key.Secret, cmp.Or(env("TENZO_GATEWAY_PORT"), "8080"))
+	if port := env("TENZO_TOOLS_PORT"); port != "" {
+		fmt.Fprintf(&b, "API keys and webhook of %s: http://localhost:%s\n", key.OrgID, port)
+	}
+	if port := env("TENZO_STATUS_PORT"); port != "" {
+		fmt.Fprintf(&b, "Metrics: http://localhost:%s/metrics\n", port)
+	}
+	fmt.Fprintf(&b, "In a second terminal, in the same folder:\n\n    ")
+	if redisAddr != store.EmbeddedAddr {
+		fmt.Fprintf(&b, "TENZO_EMBEDDED_ADDR=%s ", redisAddr)
+	}
+	fmt.Fprintf(&b, "%s keys list --org %s\n\n", os.Args[0], key.OrgID)
+	return b.String()
 }
