@@ -1,5 +1,5 @@
-// Package tenzogateway registers every module, directive and command of tenzo-gateway with Caddy when
-// it is imported, as plugins of Caddy do:
+// Package tenzogateway registers every module, directive and command of tenzo-gateway with Caddy
+// when it is imported, as plugins of Caddy do:
 //
 //	xcaddy build --with github.com/tenzo-ai/tenzo-gateway --with github.com/mholt/caddy-l4
 //

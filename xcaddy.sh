@@ -30,7 +30,8 @@ usage() {
 	sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"
 }
 
-# Prints what `tenzo-gateway version` says: the nearest tag and commit, or "devel" outside a checkout.
+# Prints what `tenzo-gateway version` says: the nearest tag and commit, or "devel" outside a
+# checkout.
 version() {
 	git describe --tags --always --dirty 2>/dev/null || printf 'devel'
 }
@@ -51,8 +52,8 @@ build() {
 	local caddy
 	caddy=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
 	# The version v0.0.0 exists nowhere. Because it is named and replaced by this folder, Go asks no
-	# server which versions of this module there are. The build flags replace xcaddy's own, which are
-	# the same without the version.
+	# server which versions of this module there are. The build flags replace xcaddy's own, which
+	# are the same without the version.
 	XCADDY_GO_BUILD_FLAGS="-trimpath -tags $tags -ldflags '$ldflags'" \
 		xcaddy build "$caddy" --with "$module@v0.0.0=$PWD" --output "$binary" "$@"
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// A name that resolves to a blocked address is tried again like any failure: a resolver errs, too. A
-// URL that names such an address is dead at once. Neither is ever dialled.
+// A name that resolves to a blocked address is tried again like any failure: a resolver errs, too.
+// A URL that names such an address is dead at once. Neither is ever dialled.
 func TestBlockedAddresses(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

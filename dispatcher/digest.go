@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// How often a digest logs the events of one organization, and of how many organizations it keeps count.
+// How often a digest logs the events of one organization, and of how many organizations it keeps
+// count.
 const (
 	digestEvery = time.Minute
 	digestOrgs  = 10_000
@@ -14,9 +15,9 @@ const (
 // otherOrgs stands for the organizations beyond digestOrgs.
 const otherOrgs = "(others)"
 
-// digest logs what happens to many events of an organization. The first one is logged at once. Those
-// of the minute after it are counted, and logged together at its end. It belongs to a reporter and is
-// guarded by the reporter's mutex.
+// digest logs what happens to many events of an organization. The first one is logged at once.
+// Those of the minute after it are counted, and logged together at its end. It belongs to a
+// reporter and is guarded by the reporter's mutex.
 type digest struct {
 	level    slog.Level
 	one, all string // the messages for one event and for several
@@ -84,7 +85,8 @@ func (d *digest) due(now time.Time, allowed func() bool) (lines []line) {
 	return lines
 }
 
-// rest returns what is not logged yet as one line, and counts anew. It is the last line of a digest.
+// rest returns what is not logged yet as one line, and counts anew. It is the last line of a
+// digest.
 func (d *digest) rest() (line, bool) {
 	var events, orgs int
 	for _, t := range d.tallies {

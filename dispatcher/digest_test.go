@@ -48,8 +48,8 @@ func (l *logged) die(org string, n int) {
 	}
 }
 
-// Events that die one after the other make a line at once, and then one a minute and organization with
-// their number.
+// Events that die one after the other make a line at once, and then one a minute and organization
+// with their number.
 func TestOneLineAMinuteForDeadEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogged(t)
@@ -91,8 +91,8 @@ func TestOneLineAMinuteForDeadEvents(t *testing.T) {
 	})
 }
 
-// The last event of a burst is logged although no other follows it, and an organization that was quiet
-// for a minute has its next event logged at once.
+// The last event of a burst is logged although no other follows it, and an organization that was
+// quiet for a minute has its next event logged at once.
 func TestDigestOfABurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogged(t)
@@ -122,8 +122,8 @@ func TestDigestOfABurst(t *testing.T) {
 	})
 }
 
-// Of many organizations no event is lost, neither to the limit on lines nor to the bound on memory, and
-// a shutdown logs the rest.
+// Of many organizations no event is lost, neither to the limit on lines nor to the bound on memory,
+// and a shutdown logs the rest.
 func TestDigestLosesNoCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogged(t)

@@ -60,7 +60,8 @@ func decide(failed int, a *attempted, retryBackoff []time.Duration) outcome {
 		return outcome{kind: abandoned, attempt: a}
 	case a.Acknowledged:
 		return outcome{kind: delivered, attempt: a}
-	case a.BlockedURL: // a name that resolves to a blocked address is tried again: resolvers err, too
+	// A name that resolves to a blocked address is tried again: resolvers err, too.
+	case a.BlockedURL:
 		return outcome{kind: dead, reason: queue.ReasonBlocked, attempt: a}
 	case failed >= len(retryBackoff):
 		reason := queue.ReasonRetriesExhausted

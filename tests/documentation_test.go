@@ -37,9 +37,10 @@ func read(t *testing.T, name string) string {
 
 // declarations are what the module's Go files declare: packages, identifiers, and members by type.
 type declarations struct {
-	packages map[string]bool            // names of packages
-	names    map[string]bool            // everything declared, members too
-	members  map[string]map[string]bool // by type and by package: "Auth" has "ServeHTTP", "keyauth" has "Auth"
+	packages map[string]bool // names of packages
+	names    map[string]bool // everything declared, members too
+	// By type and by package: "Auth" has "ServeHTTP", "keyauth" has "Auth".
+	members map[string]map[string]bool
 }
 
 func (d *declarations) add(owner, name string) {
@@ -132,7 +133,8 @@ func (d *declarations) addMembers(spec *ast.TypeSpec) {
 	}
 }
 
-// sources is the text of everything but documents: what options, metrics, codes and names in Redis are spelled in.
+// sources is the text of everything but documents: what options, metrics, codes and names in Redis
+// are spelled in.
 func sources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -149,8 +151,9 @@ func sources(t *testing.T) string {
 	return all.String()
 }
 
-// Whatever a document for maintainers sets in code font exists: files and folders, Go identifiers, and every other word
-// somewhere in the sources. Words in capitals are commands of Redis, or placeholders.
+// Whatever a document for maintainers sets in code font exists: files and folders, Go identifiers,
+// and every other word somewhere in the sources. Words in capitals are commands of Redis, or
+// placeholders.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	all := files(t, "")
 	folders := map[string]bool{}
@@ -247,8 +250,9 @@ func TestOptionsAreDocumented(t *testing.T) {
 
 var packageLine = regexp.MustCompile(`(?m)^ {4,}([a-z/]+) {2,}\S`)
 
-// ARCHITECTURE.md lists every package that is part of the program and no other, and none imports one that is above it in the
-// list. The package config is an exception: it is listed above the folders in it, which it serves.
+// ARCHITECTURE.md lists every package that is part of the program and no other, and none imports
+// one that is above it in the list. The package config is an exception: it is listed above the
+// folders in it, which it serves.
 func TestArchitectureListsPackages(t *testing.T) {
 	_, list, _ := strings.Cut(read(t, "ARCHITECTURE.md"), "## Packages\n")
 	list, _, _ = strings.Cut(list, "\n## ")

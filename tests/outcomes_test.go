@@ -17,9 +17,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// outcomes are what blocks that run must have brought about, by the name in their comment
-// `<!-- test: run NAME -->`. Each looks at the system itself: at the gateway's answers, at Redis, at
-// what the receiver got. It looks at the block's output only if the output is the point of the block.
+// outcomes are what blocks that run must have brought about, by the name in their comment `<!--
+// test: run NAME -->`. Each looks at the system itself: at the gateway's answers, at Redis, at what
+// the receiver got. It looks at the block's output only if the output is the point of the block.
 var outcomes = map[string]func(d *document) error{
 	// The block has assertions of its own, in Python.
 	"asserts": func(*document) error { return nil },
@@ -52,8 +52,8 @@ var outcomes = map[string]func(d *document) error{
 		return errors.Join(d.answers(d.variable("key"), ""), d.lists("acme", "Made by the backend", "active"))
 	},
 	"key-revoked": func(d *document) error { return d.answers(d.variable("key"), "revoked_api_key") },
-	// The block before used the key once, and key-written another time. The count is written about a
-	// second after a use, so that the block may print less.
+	// The block before used the key once, and key-written another time. The count is written about
+	// a second after a use, so that the block may print less.
 	"usage-read": func(d *document) error { return d.counted(d.variable("id"), 2) },
 	// The leaked key is refused, and its replacement is not.
 	"leaked-key-replaced": func(d *document) error {

@@ -8,9 +8,9 @@
 #
 # A full run needs Debian or Ubuntu, because it installs Debian packages (as root, or with sudo),
 # packages of npm, and golangci-lint, which it builds from source. The first run takes about 30
-# minutes on 2 cores and 6 GB of disk, later ones about 12 minutes. It tests before it lints, so that
-# a first run waits less for the tests, and repeats the summary of `go test` at the end. If CI is set
-# it lints first.
+# minutes on 2 cores and 6 GB of disk, later ones about 12 minutes. It tests before it lints, so
+# that a first run waits less for the tests, and repeats the summary of `go test` at the end. If CI
+# is set it lints first.
 #
 # `quick` installs nothing. It needs Go, redis-server, redis-cli, python3, curl, node, shellcheck
 # and systemd-analyze, and takes about 2 minutes once everything is compiled.

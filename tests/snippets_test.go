@@ -25,7 +25,7 @@ import (
 // is tested:
 //
 //	run OUTCOME               sh, bash, python: runs, succeeds and has the outcome of that name in
-//	                          outcomes_test.go; variables are kept for later blocks of the document
+//	                          outcomes_test.go; later blocks of the document see its variables
 //	fails                     the same, and fails
 //	output                    each line occurs, in order, in the output of the run before; `…`
 //	                          stands for anything
@@ -201,8 +201,8 @@ func (d *document) run(s snippet) error {
 }
 
 // start prepares the environment of blocks that run: a Redis with the marker, a gateway with the
-// default Caddyfile and ports of its own, an organization `acme` with a key, and a webhook and a dead
-// letter of `acme` and of `other`.
+// default Caddyfile and ports of its own, an organization `acme` with a key, and a webhook and a
+// dead letter of `acme` and of `other`.
 func (d *document) start() {
 	if d.started {
 		return

@@ -37,8 +37,8 @@ func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
 // blockedError is a refusal by the policy: nothing was dialled. literal says that the URL names the
-// address; otherwise a name resolved to it, and may resolve to another one the next time: a resolver
-// errs, too.
+// address; otherwise a name resolved to it, and may resolve to another one the next time: a
+// resolver errs, too.
 type blockedError struct {
 	err     error
 	literal bool

@@ -117,7 +117,8 @@ func TestAddresses(t *testing.T) {
 			if diff := cmp.Diff(c.dialed, n.dialed); diff != "" {
 				t.Errorf("dialled: %s", diff)
 			}
-			// The resolver of a name may err, so the next attempt may succeed. A URL stays what it is.
+			// The resolver of a name may err, so the next attempt may succeed. A URL stays what it
+			// is.
 			byName := strings.HasPrefix(c.url, "http://hooks.example.com")
 			if c.dialed == nil && (got.Class != Blocked || got.BlockedURL == byName || got.ConnectFailed != byName || got.Error == "") {
 				t.Errorf("%+v", got)

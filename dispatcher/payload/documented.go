@@ -3,13 +3,13 @@ package payload
 // The table below is the customers' documentation: a member that it does not have does not leave.
 // The words that describe a member:
 //
-//	scalar     a string, number, boolean or null; with an object or array instead, the payload is invalid
+//	scalar     a string, number, boolean or null; with an object or array, the payload is invalid
 //	raw        leaves as published, whatever its value
 //	rawObject  leaves as published; with anything but an object or null, the payload is invalid
 //	members    an object of which these members leave
 //	list       an array of such objects
-//	private    does not leave, and no option can let it leave: internal notes, and the people behind a
-//	           transcript
+//	private    does not leave, and no option can let it leave: internal notes, and the people
+//	           behind a transcript
 //
 // null counts as absent everywhere except as an element of a list. Every event has `event` and its
 // checks of the organization without a row here (commonRules).

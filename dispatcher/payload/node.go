@@ -112,9 +112,9 @@ func documentedEvent(event string, passed []string) (*node, error) {
 	return root, nil
 }
 
-// commonRules sets what holds for every documented event, whether its table and its rules have it or
-// not: it has one `event`, which leaves, and neither spelling of the organization contradicts the
-// stream. A documented orgId is also set where absent.
+// commonRules sets what holds for every documented event, whether its table and its rules have it
+// or not: it has one `event`, which leaves, and neither spelling of the organization contradicts
+// the stream. A documented orgId is also set where absent.
 func commonRules(root *node) {
 	root.members["event"] = &node{path: "event", kind: kindScalar, rule: ruleEvent}
 	for _, name := range [...]string{"orgId", "org_id"} {

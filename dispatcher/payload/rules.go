@@ -156,7 +156,8 @@ func (w *walk) timestamp(b []byte) []byte {
 }
 
 func quote(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // the error means only that a byte was not UTF-8 and was replaced
+	// The error means only that a byte was not UTF-8 and was replaced.
+	b, _ = jsontext.AppendQuote(b, s)
 	return b
 }
 

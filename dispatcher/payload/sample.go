@@ -29,7 +29,8 @@ func Sample(event, org string) []byte {
 	}
 	sample, err := sampleProjector.Project(nil, Source{Event: event, OrgID: org, PublishedAt: time.Now(), Payload: document})
 	if err != nil {
-		panic(fmt.Sprintf("the sample of %s is not a public payload: %v", event, err)) // a test projects each
+		// A test projects each.
+		panic(fmt.Sprintf("the sample of %s is not a public payload: %v", event, err))
 	}
 	return sample
 }

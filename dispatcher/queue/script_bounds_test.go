@@ -1,7 +1,7 @@
 package queue
 
-// This file bounds the time that steps on large events keep Redis busy: Redis authenticates requests
-// too.
+// This file bounds the time that steps on large events keep Redis busy: Redis authenticates
+// requests too.
 
 import (
 	"fmt"

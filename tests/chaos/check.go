@@ -41,8 +41,8 @@ func (w *world) checkBooks() {
 	}
 }
 
-// checkUsage compares the counts in Redis with what clients saw. They must be equal where no gateway
-// was killed; a gateway that was may have lost counts, but never counts twice.
+// checkUsage compares the counts in Redis with what clients saw. They must be equal where no
+// gateway was killed; a gateway that was may have lost counts, but never counts twice.
 func (w *world) checkUsage() {
 	low, high := map[*key]int64{}, map[*key]int64{}
 	w.history.mu.Lock()
@@ -124,9 +124,9 @@ func (w *world) checkEvents() {
 	}
 }
 
-// checkGap checks that a retry was not early. What a fault or a replay may have repeated says nothing,
-// and each earlier fault may have kept one attempt from being recorded, so that the retry counts as
-// an earlier one.
+// checkGap checks that a retry was not early. What a fault or a replay may have repeated says
+// nothing, and each earlier fault may have kept one attempt from being recorded, so that the retry
+// counts as an earlier one.
 func (w *world) checkGap(e *event, earlier []attempt, a attempt) {
 	h, i := w.history, len(earlier)
 	before := earlier[i-1]
@@ -178,7 +178,8 @@ func (w *world) checkKeys() {
 		case r.status >= 400 && r.status < 500 && (revoking == 0 || r.end < revoking):
 			h.violate("no good key refused", k.id, "gateway %d answered %d %s for the good key %s", r.gateway, r.status, r.code, k)
 		case r.status == 503:
-			// On a busy machine Redis may be late without a fault; refusals that follow spare the wait.
+			// On a busy machine Redis may be late without a fault; refusals that follow spare the
+			// wait.
 			if r.end-r.start > 900*time.Millisecond {
 				late[r.gateway] = max(late[r.gateway], r.end)
 			}

@@ -51,7 +51,8 @@ type event struct {
 
 // attempt is a request that a receiver got.
 type attempt struct {
-	at, end      time.Duration // its arrival, and the earliest moment at which it had failed or succeeded
+	// Its arrival, and the earliest moment at which it had failed or succeeded.
+	at, end      time.Duration
 	org, id      string
 	acknowledged bool
 	problem      string // what is wrong with the request

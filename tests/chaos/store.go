@@ -335,7 +335,8 @@ func (s *store) migrate(c *harness.Cluster, key string, to *harness.Redis, pause
 	w.must(target.Do(ctx, "cluster", "setslot", slot, "node", toID).Err())
 	for _, node := range c.Nodes {
 		if err := node.Client(w.tb).Do(ctx, "cluster", "setslot", slot, "node", toID).Err(); err != nil {
-			w.history.note("fault", "setslot on %s: %v", node.Addr(), err) // a replica learns it by itself
+			// A replica learns it by itself.
+			w.history.note("fault", "setslot on %s: %v", node.Addr(), err)
 		}
 	}
 }

@@ -228,8 +228,8 @@ http://:%d {
 `, cacheTTL, webhooks, w.procs[i].site, w.procs[i].status)
 }
 
-// chaos runs the load and the lanes of faults. Faults of one lane come one after the other; those of
-// different lanes overlap.
+// chaos runs the load and the lanes of faults. Faults of one lane come one after the other; those
+// of different lanes overlap.
 func (w *world) chaos() {
 	d := newDice(w.seed, 1)
 	span := d.between(4*time.Second, 8*time.Second)
@@ -290,7 +290,8 @@ func (w *world) processFault(d *dice) step {
 	p, name := w.procs[i], processNames[i]
 	wait, frozen, far := d.between(0, time.Second), d.between(20*time.Millisecond, 2*time.Second), d.IntN(3) == 0
 	if far {
-		frozen = d.between(6*time.Second, 8*time.Second) // beyond the lease and the time to live of a key
+		// Beyond the lease and the time to live of a key.
+		frozen = d.between(6*time.Second, 8*time.Second)
 	}
 	roll := d.IntN(4)
 	if roll == 0 && i < gateways && w.seed%2 == 0 {

@@ -97,7 +97,8 @@ func (f *storeFlags) explain(st *store.Store, err error) error {
 	switch {
 	case err == nil, errors.As(err, &refused), errors.Is(err, errFailed):
 		return err
-	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err): // the timeout of this package or of the client
+	// The timeout of this package or of the client.
+	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
 		return fmt.Errorf("redis at %s gives no answer: %w", st.Addr(), err)
 	}
 	return err

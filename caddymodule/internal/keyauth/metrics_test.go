@@ -120,9 +120,11 @@ func TestMetricsCount(t *testing.T) {
 	f.usage.Flush(t.Context())
 	f.use(t, "k1", 4)
 	f.KeyChanged(hashOf("k1"), time.Unix(0, f.hands.wall.Load()).Add(-20*time.Millisecond))
-	f.KeyChanged(hashOf("k2"), time.Unix(0, f.hands.wall.Load()).Add(time.Hour)) // by a clock that is ahead
-	f.KeyChanged(hashOf("unknown"), time.Unix(0, f.hands.wall.Load()))           // not a valid key
-	f.hands.pass(time.Second)                                                    // the client gets another token
+	// By a clock that is ahead.
+	f.KeyChanged(hashOf("k2"), time.Unix(0, f.hands.wall.Load()).Add(time.Hour))
+	f.KeyChanged(hashOf("unknown"), time.Unix(0, f.hands.wall.Load())) // not a valid key
+	// The client gets another token.
+	f.hands.pass(time.Second)
 	f.use(t, "k2", 1)
 
 	g := gather(t, m)

@@ -19,11 +19,12 @@ const maxCacheTTL = 60 * time.Second
 // Options are those of the `keys` block (specification.md, section 8), under the same names, and
 // what the process around gives. Defaults fills the former.
 type Options struct {
-	CacheSize       int           // how many valid keys are held at most
-	CacheTTL        time.Duration // how long a record is trusted; at most 60 s
-	UnknownKeyBurst int           // how many unknown keys a client may send before it is slowed down
-	UnknownKeyRate  float64       // how many of them a second the client may send then
-	RequireChecksum bool          // refuse a key with a wrong checksum without asking Redis
+	CacheSize int           // how many valid keys are held at most
+	CacheTTL  time.Duration // how long a record is trusted; at most 60 s
+	// How many unknown keys a client may send before it is slowed down.
+	UnknownKeyBurst int
+	UnknownKeyRate  float64 // how many of them a second the client may send then
+	RequireChecksum bool    // refuse a key with a wrong checksum without asking Redis
 
 	Logger   *slog.Logger     // nil: slog.Default
 	Metrics  *Metrics         // nil: a private one

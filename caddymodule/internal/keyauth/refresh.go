@@ -147,7 +147,8 @@ func (a *Auth) refreshBatch(ctx context.Context, due []*entry) (answered bool) {
 	for i, call := range calls {
 		d, failed := entries[i].digest, unanswered(hashes[i].Err)
 		answered = answered && !failed
-		if !errors.Is(ctx.Err(), context.Canceled) { // a read cut off by the end of Run says nothing
+		// A read cut off by the end of Run says nothing.
+		if !errors.Is(ctx.Err(), context.Canceled) {
 			a.breakers.note(names[i], failed, now)
 		}
 		result, err := a.parseRecord(d, hashes[i], call.Stamp())

@@ -31,9 +31,10 @@ const DefaultRealm = "Tenzo Public API"
 
 // Refusal is why a request is not admitted. It can be shown to the client.
 type Refusal struct {
-	Status     int
-	Code       string
-	Detail     string        // fit for an error_description (RFC 6750): visible ASCII without " and \
+	Status int
+	Code   string
+	// Fit for an error_description (RFC 6750): visible ASCII without " and \.
+	Detail     string
 	RetryAfter time.Duration // zero: no Retry-After
 
 	challenge string // the error of the challenge, or challengeBare or challengeNone

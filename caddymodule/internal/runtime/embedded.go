@@ -73,8 +73,8 @@ func CloseEmbedded(context.Context) {
 	}
 }
 
-// welcome prints how to begin, once the configuration is served, so that it comes last. It prints to
-// standard error and not to a log, because it shows a key.
+// welcome prints how to begin, once the configuration is served, so that it comes last. It prints
+// to standard error and not to a log, because it shows a key.
 func welcome(key apikey.Created, redisAddr string) {
 	for deadline := time.Now().Add(time.Minute); caddy.ActiveContext().Context == nil; {
 		if time.Now().After(deadline) {
@@ -89,8 +89,8 @@ func welcome(key apikey.Created, redisAddr string) {
 // welcomeAfter is the time between the start and the text.
 const welcomeAfter = 200 * time.Millisecond
 
-// welcomeText says where everything is. xcaddy.sh sets the ports in the environment of the Caddyfile
-// that it runs; with another Caddyfile only the first request can be shown.
+// welcomeText says where everything is. xcaddy.sh sets the ports in the environment of the
+// Caddyfile that it runs; with another Caddyfile only the first request can be shown.
 func welcomeText(key apikey.Created, redisAddr string, env func(string) string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nThe gateway is ready. Its embedded Redis holds a demo organization, %s, with an API key:\n\n"+

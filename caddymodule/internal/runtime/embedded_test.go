@@ -8,8 +8,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// The text at the start names the ports of the environment, and the address of the embedded Redis if
-// the commands would not find it.
+// The text at the start names the ports of the environment, and the address of the embedded Redis
+// if the commands would not find it.
 func TestWelcomeText(t *testing.T) {
 	key := apikey.Created{Secret: "tenzo_pk_secret"}
 	key.OrgID = "demo"

@@ -19,7 +19,8 @@ const (
 	resendInterval = 5 * time.Second        // least time between two resends of everything
 	idleAfter      = 10 * time.Minute       // after this time without a use, a counter is retired
 	stopRetry      = 100 * time.Millisecond // between the attempts of the last flush
-	sweepEvery     = 24 * time.Hour         // how often the fields of silent processes are looked for
+	// How often the fields of silent processes are looked for.
+	sweepEvery = 24 * time.Hour
 	// staleAfter is how long after its last confirmation a field may have been removed by others,
 	// who do so after silentAfter. A total that is sent to a field that was removed counts twice.
 	staleAfter = silentAfter - 24*time.Hour
