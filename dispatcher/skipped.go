@@ -16,9 +16,9 @@ func skip(hook webhook.Webhook, now time.Time) outcome {
 	return outcome{kind: skipped, detail: queue.SkippedInactive, decidedAt: now}
 }
 
-// Every event that an inactive webhook has skipped is in the delivery log. Of an organization without
-// a webhook only one a day is: its producers may publish whatever happens, and the delivery logs of all
-// such organizations would fill Redis for readers that do not exist.
+// Every event that an inactive webhook has skipped is in the delivery log. Of an organization
+// without a webhook only one a day is: its producers may publish whatever happens, and the delivery
+// logs of all such organizations would fill Redis for readers that do not exist.
 const (
 	noWebhookEvery = 24 * time.Hour
 	noWebhookOrgs  = 10_000

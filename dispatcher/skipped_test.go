@@ -10,7 +10,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// Each event that an inactive webhook skips is in the delivery log, and one a day without any webhook.
+// Each event that an inactive webhook skips is in the delivery log, and one a day without any
+// webhook.
 func TestSkippedEventsAreInTheDeliveryLog(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

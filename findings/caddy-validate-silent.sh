@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `caddy validate` does not say on the terminal why a configuration is invalid, if that configuration
-# sends Caddy's log to a file.
+# `caddy validate` does not say on the terminal why a configuration is invalid, if that
+# configuration sends Caddy's log to a file.
 #
 # One would guess: a command whose purpose is to say what is wrong prints it on standard error and
 # leaves the machine as it was.

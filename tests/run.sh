@@ -128,7 +128,7 @@ run_lint() {
 		GOBIN="$tools" GOFLAGS='' go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$golangci_version"
 	fi
 	say "golangci-lint, which runs vet too, 3 to 10 minutes the first time, then 1"
-	GOFLAGS="$build_flags" "$lint" run ./...
+	GOFLAGS="$(go env GOFLAGS) $build_flags" "$lint" run ./...
 }
 
 # Reports whether arguments of `go test` end with a package.
@@ -144,11 +144,11 @@ run_tests() {
 quick() {
 	require "${quick_needs[@]}"
 	say "go vet"
-	GOFLAGS="$build_flags" go vet ./...
+	GOFLAGS="$(go env GOFLAGS) $build_flags" go vet ./...
 	say "go test, about 2 minutes"
 	local packages=()
 	names_packages "$@" || mapfile -t packages < <(go list ./... | grep -Ev "$slow_packages")
-	TENZO_TEST_REQUESTS=${TENZO_TEST_REQUESTS-20000} GOFLAGS="$build_flags" \
+	TENZO_TEST_REQUESTS=${TENZO_TEST_REQUESTS-20000} GOFLAGS="$(go env GOFLAGS) $build_flags" \
 		go test -vet=off -p 6 -timeout 10m -skip "$slow_tests" "$@" "${packages[@]}"
 }
 

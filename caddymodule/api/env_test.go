@@ -185,7 +185,7 @@ func (e *env) refused(status int, code, field, method, path, body string, header
 }
 
 // deadLetter creates a dead letter.
-func (e *env) bury(org, id, reason string) {
+func (e *env) addDeadLetter(org, id, reason string) {
 	e.t.Helper()
 	ctx := e.t.Context()
 	_, err := e.queue.Publish(ctx, queue.Event{Name: "note.finalized", OrgID: org, ID: id, Payload: []byte(`{"noteId":"n"}`)})

@@ -43,8 +43,8 @@ func TestPublish(t *testing.T) {
 
 func TestDeadLetters(t *testing.T) {
 	e := newEnv(t)
-	e.bury("acme", "n1", queue.ReasonRetriesExhausted)
-	e.bury("other", "n2", queue.ReasonBlocked)
+	e.addDeadLetter("acme", "n1", queue.ReasonRetriesExhausted)
+	e.addDeadLetter("other", "n2", queue.ReasonBlocked)
 	ids := func(path string) []string {
 		var out []string
 		for _, item := range e.expect(http.StatusOK, "GET", path, "").items(t) {
@@ -105,7 +105,7 @@ func TestReplay(t *testing.T) {
 	e.refused(http.StatusBadRequest, "contradiction", "all", "POST", "/tenzo/dead-letters/replay", `{"all": true, "org": "acme"}`)
 	e.refused(http.StatusUnprocessableEntity, "invalid_org_id", "org", "POST", "/tenzo/dead-letters/replay", `{"org": "a/b"}`)
 
-	e.bury("acme", "n1", queue.ReasonRetriesExhausted)
+	e.addDeadLetter("acme", "n1", queue.ReasonRetriesExhausted)
 	if got := e.replay("/tenzo", `{"ids": ["n1"]}`); got.Replayed != 0 || len(got.Refused) != 1 || got.Refused[0].Reason != "webhook_inactive" || len(e.dead("acme")) != 1 {
 		t.Errorf("without a webhook: %+v, dead %v", got, e.dead("acme"))
 	}
@@ -124,11 +124,11 @@ func TestReplayOfMany(t *testing.T) {
 	e.webhook("acme", true)
 	e.webhook("other", true)
 	for i := range 3 {
-		e.bury("acme", fmt.Sprint("a", i), queue.ReasonRetriesExhausted)
-		e.bury("other", fmt.Sprint("o", i), queue.ReasonRetriesExhausted)
+		e.addDeadLetter("acme", fmt.Sprint("a", i), queue.ReasonRetriesExhausted)
+		e.addDeadLetter("other", fmt.Sprint("o", i), queue.ReasonRetriesExhausted)
 	}
-	e.bury("acme", "both", queue.ReasonRetriesExhausted)
-	e.bury("other", "both", queue.ReasonRetriesExhausted)
+	e.addDeadLetter("acme", "both", queue.ReasonRetriesExhausted)
+	e.addDeadLetter("other", "both", queue.ReasonRetriesExhausted)
 	if got := e.replay("/tenzo", `{"ids": ["both"]}`); got.Replayed != 0 || len(got.Refused) != 1 {
 		t.Errorf("an id found twice: %+v", got)
 	}
@@ -158,8 +158,8 @@ func TestNoWayToAnotherOrganization(t *testing.T) {
 		e.must(e.queue.LogAttempt(t.Context(), org, queue.Delivery{ID: "delivery-of-" + org, Event: "note.finalized", Attempt: 1, Status: 200}))
 	}
 	for _, org := range victims {
-		e.bury(org, "dead-of-"+org, queue.ReasonRetriesExhausted)
-		e.bury(org, "shared", queue.ReasonRetriesExhausted)
+		e.addDeadLetter(org, "dead-of-"+org, queue.ReasonRetriesExhausted)
+		e.addDeadLetter(org, "shared", queue.ReasonRetriesExhausted)
 	}
 	for _, org := range victims {
 		for _, query := range []string{"", "?org=" + org, "?org_id=" + org, "?limit=1000&org=" + org} {

@@ -108,7 +108,7 @@ func TestAnswersFitTheOpenAPIDocument(t *testing.T) {
 			t.Errorf("%s %s answers %d %s:\n%v", method, path, a.status, a.body, err)
 		}
 	}
-	e.bury("acme", "n1", queue.ReasonRetriesExhausted)
+	e.addDeadLetter("acme", "n1", queue.ReasonRetriesExhausted)
 	e.must(e.queue.LogAttempt(t.Context(), "acme", queue.Delivery{ID: "n1", Event: "note.finalized", Attempt: 1, Error: "no answer"}))
 	for _, base := range []string{"/tenzo/orgs/acme/", "/tools/acme/"} {
 		fits("GET", base+"keys", "", true)
