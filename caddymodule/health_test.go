@@ -125,7 +125,7 @@ func TestHealthWhereRedisRefusesWrites(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &v); err != nil {
 			return err
 		}
-		if response.StatusCode != http.StatusOK || !strings.Contains(v.Problems["redis"], "NOREPLICAS") {
+		if response.StatusCode != http.StatusOK || !strings.HasPrefix(v.Problems["redis"], "refuses writes: NOREPLICAS Not enough good replicas to write: ") {
 			return fmt.Errorf("%s %s", response.Status, body)
 		}
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/schedule"
 )
@@ -63,7 +64,7 @@ func (r *reporter) redis(err error, initialized bool) {
 	r.mu.Lock()
 	was, wasUninitialized := r.redisError, r.uninitialized
 	if err != nil {
-		r.redisError = err.Error()
+		r.redisError = store.Problem(err)
 	} else {
 		r.redisError, r.uninitialized = "", !initialized
 		r.contacted = r.contacted || initialized
@@ -204,7 +205,7 @@ func (r *reporter) ready() Ready {
 	}
 	switch {
 	case r.redisError != "":
-		problem("redis", "no answer: "+r.redisError)
+		problem("redis", r.redisError)
 	case r.uninitialized:
 		problem("redis", "the schema marker is missing")
 	case !r.contacted:

@@ -1,7 +1,7 @@
 package store
 
-// This file gives advice on how a Redis is set up: one clear warning for what will lose data some day. What a server does not let us see,
-// as managed ones often do, is not mentioned.
+// This file warns about settings of Redis that will lose data some day. Settings that the server does
+// not show, as managed servers often do not, are not mentioned.
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-func (s *Store) advice(ctx context.Context) []string {
+func (s *Store) setupAdvice(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var lines []string
@@ -49,7 +49,7 @@ func foreignGroups(stream string, groups []redis.XInfoGroup) []string {
 	return nil
 }
 
-// InfoField returns a field of the answer to INFO, or nothing.
+// InfoField returns a field of the reply to INFO, or nothing.
 func InfoField(info, name string) string {
 	for line := range strings.Lines(info) {
 		if value, found := strings.CutPrefix(line, name+":"); found {

@@ -1,9 +1,12 @@
 package store
 
-// This file keeps track of every open connection, so that all of them can be dropped at once: go-redis has no way to empty its pool, and a
-// server that turned into a replica keeps the connections it has and goes on answering reads. And it keeps the Cluster client from sending
-// a command again whose answer was lost, since it may have been carried out: go-redis does so on its own count of redirections, whatever
-// MaxRetries says, unless it does not recognize the error.
+// This file keeps track of every open connection, so that all of them can be closed at once: go-redis
+// cannot empty its pool, and a server that became a replica keeps its connections and goes on answering
+// reads.
+//
+// It also keeps the Cluster client from repeating a command whose reply was lost, since Redis may have
+// executed it. go-redis repeats such commands as it follows redirections, whatever MaxRetries says,
+// unless it does not recognize the error. So errors of connections are masked from it.
 
 import (
 	"context"
@@ -18,10 +21,11 @@ import (
 // dialTimeout bounds a dial, the TLS handshake included.
 const dialTimeout = time.Second
 
-// connections is the set of open connections of a Store. Invariant: a connection is in open from its dial to its Close.
+// connections is the set of open connections of a Store. Invariant: a connection is in open from its
+// dial to its Close.
 type connections struct {
-	tls      *tlsFiles // nil: plain
-	sentOnce bool      // hide what happens to connections from go-redis
+	tls        *tlsFiles // nil: plain
+	maskErrors bool      // from go-redis
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -32,46 +36,47 @@ type connection struct {
 	all *connections
 }
 
-// A plainConnection lets go-redis look, before it uses an idle connection, whether the other end has closed it. Below TLS that cannot be
-// seen: what waits there may be TLS' own.
+// A plainConnection lets go-redis check, before it uses an idle connection, whether the other end has
+// closed it. That is impossible below TLS: bytes that wait there may be TLS's own.
 type plainConnection struct {
 	*connection
 	syscall.Conn
 }
 
-// lost is an error after which a command may have been carried out, in a form that go-redis does not recognize.
-type lost struct{ cause error }
+// maskedError is an error after which Redis may have executed a command, in a form that go-redis does not
+// recognize.
+type maskedError struct{ cause error }
 
-func (l *lost) Error() string { return l.cause.Error() }
+func (m *maskedError) Error() string { return m.cause.Error() }
 
-// reveal undoes what hide did to an error on its way through go-redis.
-func reveal(err error) error {
-	if l, ok := errors.AsType[*lost](err); ok {
-		return l.cause
+// unmask returns the error that mask wrapped, once it has passed through go-redis.
+func unmask(err error) error {
+	if m, ok := errors.AsType[*maskedError](err); ok {
+		return m.cause
 	}
 	return err
 }
 
-func (c *connection) hide(err error) error {
-	if err == nil || !c.all.sentOnce {
+func (c *connection) mask(err error) error {
+	if err == nil || !c.all.maskErrors {
 		return err
 	}
-	return &lost{err}
+	return &maskedError{err}
 }
 
-// Read reads; see lost.
+// Read reads; see maskedError.
 func (c *connection) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	return n, c.hide(err)
+	return n, c.mask(err)
 }
 
-// Write writes; see lost.
+// Write writes; see maskedError.
 func (c *connection) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	return n, c.hide(err)
+	return n, c.mask(err)
 }
 
-// Close closes the connection and takes it off the list.
+// Close closes the connection and removes it from the set.
 func (c *connection) Close() error {
 	c.all.mu.Lock()
 	delete(c.all.open, c)
@@ -79,7 +84,8 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// dial is what go-redis dials with. Unlike go-redis' own it heeds ctx during the handshake, and it verifies the host that is dialled.
+// dial dials for go-redis. Unlike the dialer of go-redis it heeds ctx during the handshake, and verifies
+// the host that is dialled.
 func (cs *connections) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -116,7 +122,7 @@ func (cs *connections) dial(ctx context.Context, network, addr string) (net.Conn
 	return c, nil
 }
 
-// drop closes every connection. Commands in flight fail; the next ones dial anew.
+// drop closes every connection. Commands in flight fail; later ones dial again.
 func (cs *connections) drop() {
 	cs.mu.Lock()
 	all := make([]*connection, 0, len(cs.open))

@@ -1,6 +1,6 @@
 package store
 
-// This file is about the schema marker: it is there only where our data is.
+// This file is about the schema marker, which exists only where our data is.
 
 import (
 	"context"
@@ -26,7 +26,7 @@ func (s *Store) hasMarker(ctx context.Context) (bool, error) {
 	return readMarker(s.client.Get(ctx, s.names.Schema()))
 }
 
-// readMarker says whether the marker is there: one of another version or type is none.
+// readMarker reports whether the marker is there; one of another version or type does not count.
 func readMarker(got *redis.StringCmd) (bool, error) {
 	v, err := got.Result()
 	if errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
@@ -38,7 +38,8 @@ func readMarker(got *redis.StringCmd) (bool, error) {
 	return v == SchemaVersion, nil
 }
 
-// Initialized returns nil where a primary answers and has the marker, ErrNotInitialized, ErrReplica, or why Redis gave no answer.
+// Initialized returns nil if a primary answers and has the marker. Otherwise it returns
+// ErrNotInitialized, ErrReplica, or why Redis gave no answer.
 func (s *Store) Initialized(ctx context.Context) error {
 	found, err := s.hasMarker(ctx)
 	if err != nil {
@@ -50,7 +51,8 @@ func (s *Store) Initialized(ctx context.Context) error {
 	return nil
 }
 
-// Initialize writes the schema marker where it is absent. It reports whether it did. A marker of another version is an error.
+// Initialize writes the schema marker if it is absent, and reports whether it did. A marker of another
+// version is an error.
 func (s *Store) Initialize(ctx context.Context) (bool, error) {
 	written, err := s.client.SetNX(ctx, s.names.Schema(), SchemaVersion, 0).Result()
 	if err != nil {

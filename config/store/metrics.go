@@ -1,6 +1,6 @@
 package store
 
-// This file is the metrics of Redis (specification.md, section 11).
+// This file holds the metrics of Redis (specification.md, section 11).
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Metrics are the tenzo_redis_ metrics. They are made once a process and outlive every Store. Their methods, but for Collectors, do nothing
-// on nil.
+// Metrics are the tenzo_redis_ metrics. They are created once a process and outlive every Store. Their
+// methods, except Collectors, do nothing on nil.
 type Metrics struct {
 	up, initialized prometheus.Gauge
 	commands        map[string]prometheus.Counter // by result
@@ -22,7 +22,7 @@ type Metrics struct {
 	duration        prometheus.Histogram
 
 	mu     sync.Mutex
-	states map[*Monitor]State // of the monitors that run; during a reload there may be two
+	states map[*Monitor]State // of running monitors; during a reload there may be two
 }
 
 // The values of the label result.
@@ -33,7 +33,7 @@ const (
 	resultOOM     = "oom" // a full Redis refused the command
 )
 
-// NewMetrics returns metrics whose every label value is there from the start.
+// NewMetrics returns metrics with every label value from the start.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -67,21 +67,21 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.up, m.initialized, m.commandsVec, m.duration}
 }
 
-// observeCommand gets the error of a command, be it sent alone or in a pipeline (nil and redis.Nil are answers).
+// observeCommand gets the error of a command, sent alone or in a pipeline; nil and redis.Nil are answers.
 func (m *Metrics) observeCommand(err error) {
 	if m != nil {
 		m.commands[result(err)].Inc()
 	}
 }
 
-// observeRoundTrip gets how long a command, or a pipeline of commands, took. Those that wait in Redis are left out.
+// observeRoundTrip gets how long a command or a pipeline took. Commands that wait in Redis are left out.
 func (m *Metrics) observeRoundTrip(took time.Duration) {
 	if m != nil {
 		m.duration.Observe(took.Seconds())
 	}
 }
 
-// observeState keeps what a running monitor found out. Trouble of any of them shows.
+// observeState stores the state that a running monitor found. The gauges show the worst of all.
 func (m *Metrics) observeState(of *Monitor, s State) {
 	if m == nil {
 		return
@@ -89,10 +89,10 @@ func (m *Metrics) observeState(of *Monitor, s State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.states[of] = s
-	m.show()
+	m.update()
 }
 
-// forget drops a monitor that no longer runs.
+// forget removes a monitor that no longer runs.
 func (m *Metrics) forget(of *Monitor) {
 	if m == nil {
 		return
@@ -100,12 +100,12 @@ func (m *Metrics) forget(of *Monitor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.states, of)
-	if len(m.states) > 0 { // else the last state stands, as the last thing known
-		m.show()
+	if len(m.states) > 0 { // otherwise the last known state remains
+		m.update()
 	}
 }
 
-func (m *Metrics) show() {
+func (m *Metrics) update() {
 	up, initialized := 1.0, 1.0
 	for _, s := range m.states {
 		if !s.Up {
@@ -119,7 +119,8 @@ func (m *Metrics) show() {
 	m.initialized.Set(initialized)
 }
 
-// result sorts the error of a command. NOSCRIPT is the ordinary way to learn that a script must be sent whole.
+// result classifies the error of a command. NOSCRIPT is the ordinary way to learn that the text of a
+// script must be sent.
 func result(err error) string {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil), redis.HasErrorPrefix(err, "NOSCRIPT"):
@@ -131,9 +132,6 @@ func result(err error) string {
 	}
 	return resultError
 }
-
-// IsOOM says whether a full Redis refused a command, be it by itself or within a script.
-func IsOOM(err error) bool { return redis.IsOOMError(err) || redis.HasErrorPrefix(err, "OOM") }
 
 func isTimeout(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) {

@@ -1,6 +1,7 @@
 package store
 
-// This file watches every command: it counts and times them, and notices a primary that became a replica by its refusal to write.
+// This file watches every command: it counts and times commands, makes error replies readable, and
+// detects a primary that became a replica by its refusal to write.
 
 import (
 	"context"
@@ -14,7 +15,7 @@ import (
 
 type hook struct {
 	store    *Store
-	blocking bool // of the client for commands that wait in Redis
+	blocking bool // the client for commands that wait in Redis
 }
 
 // DialHook leaves dialling as it is.
@@ -24,7 +25,7 @@ func (h hook) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		start := time.Now()
-		err := reveal(next(ctx, cmd))
+		err := readable(unmask(next(ctx, cmd)))
 		if err != nil {
 			cmd.SetErr(err)
 		}
@@ -36,15 +37,15 @@ func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook watches pipelines: every command counts, the pipeline is one round trip.
+// ProcessPipelineHook watches pipelines: each command is counted, the pipeline is one round trip.
 func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		start := time.Now()
-		err := reveal(next(ctx, cmds))
-		stampUnsent(cmds, err)
+		err := readable(unmask(next(ctx, cmds)))
+		markUnsent(cmds, err)
 		for _, cmd := range cmds {
 			if e := cmd.Err(); e != nil {
-				cmd.SetErr(reveal(e))
+				cmd.SetErr(readable(unmask(e)))
 			}
 			h.record(cmd.Err())
 		}
@@ -55,10 +56,11 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	}
 }
 
-// stampUnsent gives the commands of a pipeline the error of a connection that the server turned away, before any of them was sent: a wrong
-// password, an unknown database, a right that is missing. go-redis takes such an answer for that of a command, and leaves each command
-// without error and with an empty value, which would pass for an answer. The text alone is kept, so that nobody takes it for one either.
-func stampUnsent(cmds []redis.Cmder, err error) {
+// markUnsent gives the commands of a pipeline the error of a connection that the server refused before
+// any of them was sent: a wrong password, an unknown database, a missing right. go-redis takes that
+// error for the reply to a command, and leaves each command without an error and with an empty value,
+// which would pass for a reply. Only the text is kept, so that nobody takes it for a reply either.
+func markUnsent(cmds []redis.Cmder, err error) {
 	if err == nil || slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
 		return
 	}
@@ -72,7 +74,7 @@ func (h hook) record(err error) {
 	if redis.IsReadOnlyError(err) && !h.store.cluster {
 		h.store.conns.drop()
 	}
-	if !errors.Is(err, context.Canceled) { // whoever asked has left: that says nothing of Redis
+	if !errors.Is(err, context.Canceled) { // the caller has left, which says nothing about Redis
 		h.store.metrics.observeCommand(err)
 	}
 }

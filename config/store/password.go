@@ -1,6 +1,6 @@
 package store
 
-// This file is about secrets that stand in files: the password of a data server above all.
+// This file reads secrets from files, above all the password of a data server.
 
 import (
 	"context"
@@ -11,9 +11,10 @@ import (
 	"strings"
 )
 
-// setPasswordFile makes each connection to a data server read its password anew: it may have been changed while we run.
+// setPasswordFile makes each connection to a data server read the password file again, since the
+// password may change while the process runs.
 func (t *target) setPasswordFile(path string) {
-	as := func(user string) func(context.Context) (string, string, error) {
+	credentialsOf := func(user string) func(context.Context) (string, string, error) {
 		return func(context.Context) (string, string, error) {
 			password, err := readPassword(path)
 			return user, password, err
@@ -21,15 +22,16 @@ func (t *target) setPasswordFile(path string) {
 	}
 	switch t.shape {
 	case sentinel:
-		t.sentinel.CredentialsProviderContext = as(t.sentinel.Username)
+		t.sentinel.CredentialsProviderContext = credentialsOf(t.sentinel.Username)
 	case cluster:
-		t.cluster.CredentialsProviderContext = as(t.cluster.Username)
+		t.cluster.CredentialsProviderContext = credentialsOf(t.cluster.Username)
 	default:
-		t.single.CredentialsProviderContext = as(t.single.Username)
+		t.single.CredentialsProviderContext = credentialsOf(t.single.Username)
 	}
 }
 
-// checkPasswordFile reads the password of the data server once, so that what is wrong with its file shows where the URL is given.
+// checkPasswordFile reads the password of the data server once, so that an error in its file shows when
+// the URL is set.
 func checkPasswordFile(u *url.URL, q url.Values, s shape) error {
 	path := q.Get("password_file")
 	if path == "" {
@@ -37,7 +39,7 @@ func checkPasswordFile(u *url.URL, q url.Values, s shape) error {
 	}
 	_, inURL := u.User.Password()
 	if s == sentinel {
-		inURL = q.Has("password") // with master_name the URL's userinfo is the Sentinels'
+		inURL = q.Has("password") // with master_name the userinfo is that of the Sentinels
 	}
 	if inURL {
 		return errors.New("the redis URL has a password and a password_file: give one of them")
@@ -46,7 +48,7 @@ func checkPasswordFile(u *url.URL, q url.Values, s shape) error {
 	return err
 }
 
-// readPassword reads what password_file names. Its errors name the file and show nothing of what it holds.
+// readPassword reads a password_file. Its errors name the file and never show its content.
 func readPassword(path string) (string, error) {
 	p, err := readSecret(path)
 	if err != nil {
@@ -58,7 +60,7 @@ func readPassword(path string) (string, error) {
 	return p, nil
 }
 
-// readSecret reads a file that holds one secret; one trailing newline is dropped.
+// readSecret reads a file with one secret, without one trailing newline.
 func readSecret(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

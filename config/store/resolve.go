@@ -1,6 +1,6 @@
 package store
 
-// This file is about where a Redis URL comes from: a flag, a file, the environment, or the word `embedded`.
+// This file finds the Redis URL: a flag, a file, the environment, or the word `embedded`.
 
 import (
 	"fmt"
@@ -8,13 +8,14 @@ import (
 	"strings"
 )
 
-// EmbeddedWord is the value that stands for the embedded server (specification.md, section 4); never a default of the binary.
+// EmbeddedWord is the value that means the embedded server (specification.md, section 4). It is never a
+// default of the binary.
 const EmbeddedWord = "embedded"
 
 // EmbeddedAddr is where the embedded server listens unless TENZO_EMBEDDED_ADDR moves it.
 const EmbeddedAddr = "127.0.0.1:36379"
 
-// EmbeddedURL is the URL under which the embedded server of this machine is reached.
+// EmbeddedURL is the URL of the embedded server of this machine.
 func EmbeddedURL() string {
 	addr := os.Getenv("TENZO_EMBEDDED_ADDR")
 	if addr == "" {
@@ -23,9 +24,10 @@ func EmbeddedURL() string {
 	return "redis://" + addr
 }
 
-// ResolveURL turns what an operator gave for a Redis URL into the URL: `@file` is that file's content, `embedded` the embedded server's
-// address, and nothing is $TENZO_REDIS_URL (which may say either of these), else the embedded server's address (specification.md, section 9).
-// It reads the file and the environment and dials nothing. Its errors never show the value.
+// ResolveURL returns the Redis URL that an operator's value means: `@file` is the content of that file,
+// `embedded` the address of the embedded server, and nothing is $TENZO_REDIS_URL (which may be either of
+// these) or else the address of the embedded server (specification.md, section 9). It reads the file
+// and the environment and dials nothing. Its errors never show the value.
 func ResolveURL(value string) (string, error) {
 	if value == "" {
 		value = os.Getenv("TENZO_REDIS_URL")
@@ -46,8 +48,9 @@ func ResolveURL(value string) (string, error) {
 	return value, nil
 }
 
-// LiteralPassword says whether a password stands literally in a Redis URL, where placeholders in braces, such as `{env.PASSWORD}`, are
-// no literals. It judges text as it was written, before placeholders are replaced and even where it is no URL yet.
+// LiteralPassword reports whether a Redis URL contains a literal password. Placeholders in braces, such
+// as `{env.PASSWORD}`, are not literal. It checks the text as it was written, before placeholders are
+// replaced, even if it is not a URL yet.
 func LiteralPassword(raw string) bool {
 	raw = withoutPlaceholders(raw)
 	_, rest, found := strings.Cut(raw, "://")

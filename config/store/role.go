@@ -1,7 +1,7 @@
 package store
 
-// This file finds out whether the server at the other end is a primary. A replica counts as a server that does not answer: what it says
-// may be older than a revocation, and it takes no writes.
+// This file finds out whether a server is a primary. A replica counts as a server that gives no answer:
+// its data may be older than a revocation, and it accepts no writes.
 
 import (
 	"context"
@@ -11,10 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrReplica says that the server calls itself a replica; it counts as one that does not answer.
+// ErrReplica says that the server calls itself a replica, which counts as no answer.
 var ErrReplica = errors.New("redis answers as a replica")
 
-// server is what HELLO says of the other end.
+// server is the reply of a server to HELLO.
 type server struct {
 	version string
 	mode    string // standalone, cluster or sentinel
@@ -36,7 +36,7 @@ func role(ctx context.Context, c doer) (server, error) {
 	return readServer(v), nil
 }
 
-// readServer reads the answer to HELLO, which is a map, or a flat list from servers that do not speak RESP3.
+// readServer reads the reply to HELLO: a map, or a flat list from servers that do not speak RESP3.
 func readServer(v any) server {
 	fields := map[any]any{}
 	switch v := v.(type) {

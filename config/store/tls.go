@@ -1,6 +1,6 @@
 package store
 
-// This file is about how a rediss:// server is trusted, and how it knows us.
+// This file decides how a rediss:// server is trusted, and how it recognizes us.
 
 import (
 	"crypto/tls"
@@ -11,11 +11,12 @@ import (
 	"os"
 )
 
-// tlsFiles are the files that a rediss:// URL names, "" where it names none. They are read for each connection anew: certificates are
-// renewed while we run, often to live for hours.
+// tlsFiles are the files that a rediss:// URL names; "" is none. They are read again for each connection:
+// certificates are renewed while the process runs, often every few hours.
 type tlsFiles struct{ ca, cert, key string }
 
-// newTLSFiles is nil for plain connections. It reads the files once, so that what is wrong with them shows where the URL is given.
+// newTLSFiles returns nil for plain connections. It reads the files once, so that an error in them shows
+// when the URL is set.
 func newTLSFiles(u *url.URL, q url.Values) (*tlsFiles, error) {
 	f := &tlsFiles{ca: q.Get("ca_file"), cert: q.Get("cert_file"), key: q.Get("key_file")}
 	if u.Scheme != "rediss" {
@@ -33,7 +34,8 @@ func newTLSFiles(u *url.URL, q url.Values) (*tlsFiles, error) {
 	return f, nil
 }
 
-// read returns the configuration for one connection, to a server of that name. Its errors name files and show nothing of what they hold.
+// read returns the configuration for one connection to a server of that name. Its errors name files and
+// never show their content.
 func (f *tlsFiles) read(server string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server}
 	if f.ca != "" {
@@ -43,7 +45,7 @@ func (f *tlsFiles) read(server string) (*tls.Config, error) {
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading the ca_file of the redis URL: %s holds no certificate", f.ca)
+			return nil, fmt.Errorf("reading the ca_file of the redis URL: %s contains no certificate", f.ca)
 		}
 	}
 	if f.cert != "" {

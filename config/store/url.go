@@ -1,7 +1,8 @@
 package store
 
-// This file turns a URL into what go-redis needs, and refuses what would break the rest of this code. Nothing here ever repeats a part of
-// the URL that could hold a password: not an error of net/url or go-redis, both of which quote what they could not read.
+// This file turns a URL into the options of go-redis, and refuses parameters that would break the rest of
+// this code. No error repeats a part of the URL that could be a password. So errors of net/url and
+// go-redis are left out: both quote the text they could not read.
 
 import (
 	"errors"
@@ -26,7 +27,8 @@ const (
 	cluster
 )
 
-// target is a Redis as a URL names it: its shape, the options of go-redis for that shape, and how its servers are trusted.
+// target is the Redis that a URL names: its shape, the options of go-redis for that shape, and how its
+// servers are trusted.
 type target struct {
 	shape    shape
 	single   *redis.Options
@@ -34,11 +36,11 @@ type target struct {
 	cluster  *redis.ClusterOptions
 	tls      *tlsFiles // nil: plain
 	unix     bool
-	name     string // where it is, fit to be shown
+	name     string // its address, without secrets
 }
 
-// What each parameter holds. Only the names below are understood; the specification promises go-redis' own beside ours, and of those the ones
-// that this code does not depend on.
+// The types of parameters. Only the parameters below are known: ours, and those of go-redis that this
+// code does not depend on, as the specification promises.
 const (
 	anyText  = "text"
 	number   = "a number"
@@ -58,13 +60,13 @@ var params = map[string]string{
 	"disableIdentity": yesNo, "identitySuffix": anyText, "unstable_resp3": yesNo,
 }
 
-// Parameters that go-redis knows for some shapes alone.
+// onlyFor has the parameters that go-redis knows for some shapes only.
 var onlyFor = map[string][]shape{
 	"username": {sentinel}, "password": {sentinel}, "disableIdentity": {sentinel}, "identitySuffix": {sentinel}, "unstable_resp3": {sentinel},
 	"db": {single, sentinel}, "failing_timeout_seconds": {cluster}, "idle_timeout": {single}, "max_conn_age": {single},
 }
 
-// refused are the parameters of go-redis that this code cannot let anybody set, with the reason.
+// refused has the parameters of go-redis that must not be set, with the reason.
 var refused = map[string]string{
 	"read_only":                   readsReplicas,
 	"route_by_latency":            readsReplicas,
@@ -94,7 +96,8 @@ const (
 	setsWaits     = "retries and time-outs are set by this program, which depends on them"
 )
 
-// parseTarget reads a URL. Files that it names are read here, to judge them, and again for each connection; nothing is dialled.
+// parseTarget reads a URL. It reads the files that the URL names, to check them; they are read again for
+// each connection. It dials nothing.
 func parseTarget(raw string) (*target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -115,7 +118,7 @@ func parseTarget(raw string) (*target, error) {
 		return nil, errors.New("the parameters of the redis URL cannot be read")
 	}
 	t := &target{unix: u.Scheme == "unix", name: u.Scheme + "://" + u.Host}
-	// With master_name, addr means further Sentinels: it is tested first.
+	// With master_name, addr means further Sentinels, so it is checked first.
 	switch {
 	case q.Has("master_name"):
 		t.shape = sentinel
@@ -135,7 +138,7 @@ func parseTarget(raw string) (*target, error) {
 	if t.unix && t.shape != single {
 		return nil, errors.New("the redis URL names a unix socket, which is neither a Sentinel nor a Cluster")
 	}
-	if t.unix && (u.Path == "" || u.Host != "" || strings.Contains(u.Path, "@")) { // an @ there is the end of a password with a slash in it
+	if t.unix && (u.Path == "" || u.Host != "" || strings.Contains(u.Path, "@")) { // an @ there ends a password that contains a slash
 		return nil, errors.New("the redis URL names no socket: it looks like unix:///run/redis/redis.sock")
 	}
 	if t.tls, err = newTLSFiles(u, q); err != nil {
@@ -150,7 +153,7 @@ func parseTarget(raw string) (*target, error) {
 	}
 	u.RawQuery = q.Encode()
 	if err := t.parse(u.String()); err != nil {
-		// What go-redis says quotes the URL, down to its password.
+		// The error of go-redis quotes the URL with its password.
 		return nil, errors.New("the redis URL cannot be read: check its host, its port, the database after the last / (a number) and its parameters")
 	}
 	if passwordFile != "" {
@@ -171,8 +174,8 @@ func (t *target) parse(u string) (err error) {
 	return err
 }
 
-// checkParams names what is wrong with the first wrong parameter. A name is shown only where it is one we know: a mistyped URL may have
-// part of a password in the place of a name.
+// checkParams reports the first wrong parameter. It shows the name of a known parameter only: in a
+// mistyped URL, part of a password may be in the place of a name.
 func checkParams(t *target, q url.Values) error {
 	names := make([]string, 0, len(q))
 	for name := range q {
@@ -194,7 +197,7 @@ func checkParams(t *target, q url.Values) error {
 			return fmt.Errorf("the redis URL must not set %s: it means nothing to this kind of Redis", name)
 		}
 		for _, v := range q[name] {
-			if !readable(kind, v) && (name != "pipeline_pool_size" || v != "-1") { // -1: no pool of its own for pipelines
+			if !validValue(kind, v) && (name != "pipeline_pool_size" || v != "-1") { // -1: no pool of its own for pipelines
 				return fmt.Errorf("the redis URL sets %s to something that is not %s", name, kind)
 			}
 		}
@@ -219,9 +222,9 @@ func allowed() []string {
 	return names
 }
 
-// readable says whether go-redis reads v as that kind. Nothing is the default. Numbers count connections or bytes, and go-redis panics on
-// some that are out of all reason.
-func readable(kind, v string) bool {
+// validValue reports whether go-redis can read v as a value of that type. Nothing is the default.
+// Numbers count connections or bytes; go-redis panics on some absurdly large ones.
+func validValue(kind, v string) bool {
 	if v == "" {
 		return true
 	}

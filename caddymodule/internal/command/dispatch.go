@@ -144,7 +144,7 @@ func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen s
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	server := serveStatus(listener, registry, func() health.Report { return report(ctx, d) }, o.Logger)
+	server := serveStatus(listener, registry, func() health.Report { return report(ctx, d, monitor) }, o.Logger)
 
 	// The dispatcher ends before monitor and follower, because it still needs them.
 	background, cancel := context.WithCancel(context.Background())
@@ -161,12 +161,17 @@ func dispatch(ctx context.Context, f *storeFlags, o dispatcher.Options, listen s
 }
 
 // report is what /readyz says about the process.
-func report(ctx context.Context, d *dispatcher.Dispatcher) health.Report {
+func report(ctx context.Context, d *dispatcher.Dispatcher, m *store.Monitor) health.Report {
 	if ctx.Err() != nil {
 		return health.Report{Problems: map[string]string{"process": "is shutting down"}}
 	}
 	ready := d.Ready()
-	return health.Report{Ready: ready.OK, Problems: ready.Problems}
+	report := health.Report{Ready: ready.OK, Problems: ready.Problems}
+	if s := m.State(); s.Up && s.Err != nil && report.Problems["redis"] == "" {
+		// The dispatcher itself may not notice: its lease can be renewed on a full Redis.
+		report = health.Join(report, health.Report{Ready: true, Problems: map[string]string{"redis": store.Problem(s.Err)}})
+	}
+	return report
 }
 
 // statusServer serves metrics and health.

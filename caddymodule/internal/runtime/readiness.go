@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/health"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
 // maxFollowLag is how old the last proof that every change has been seen may be before that is a
@@ -30,8 +31,11 @@ func (r *Runtime) awaitContact(ctx context.Context) {
 func (r *Runtime) Readiness() health.Report {
 	report := health.Report{Ready: r.contacted.Load()}
 	since := func(t time.Time) string { return ", since " + t.UTC().Format(time.RFC3339) }
-	if s := r.monitor.State(); s.Err != nil {
-		report.Problems = map[string]string{"redis": s.Err.Error() + since(s.Since)}
+	state := r.monitor.State()
+	if state.Err != nil {
+		report.Problems = map[string]string{"redis": store.Problem(state.Err) + since(state.Since)}
+	}
+	if !state.Up || !state.Initialized {
 		return report
 	}
 	proven := r.follower.ProvenAt()
@@ -39,9 +43,10 @@ func (r *Runtime) Readiness() health.Report {
 		proven = r.created
 	}
 	if time.Since(proven) > maxFollowLag {
-		report.Problems = map[string]string{
-			"changes": "changes of keys and webhooks cannot be followed; a revocation may take up to 60 s" + since(proven),
+		if report.Problems == nil {
+			report.Problems = map[string]string{}
 		}
+		report.Problems["changes"] = "changes of keys and webhooks cannot be followed; a revocation may take up to 60 s" + since(proven)
 	}
 	return report
 }
