@@ -89,10 +89,11 @@ func (q *Queue) findByID(ctx context.Context, ids []string, org string) (found [
 	return found, refused, remaining, nil
 }
 
-// parseIDIndex parses members of the index by id. It skips what is none.
+// parseIDIndex parses members of the index by id. It skips what a foreign client added and is none:
+// Redis would refuse the whole step for an entry that is not a stream id.
 func parseIDIndex(members []string) (refs []deadRef) {
 	for _, m := range members {
-		if part := strings.Split(m, "/"); len(part) == 3 {
+		if part := strings.Split(m, "/"); len(part) == 3 && validStreamID(part[2]) {
 			refs = append(refs, deadRef{part[0], part[1], part[2]})
 		}
 	}
@@ -119,7 +120,7 @@ func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []deadRef, next 
 			return nil, "", 0, err
 		}
 		newest = entries[0].ID
-	case !ok || !streamID.MatchString(newest) || !strings.Contains(last, "/") ||
+	case !ok || !validStreamID(newest) || last == "" ||
 		r.Org != "" && !strings.HasPrefix(last, r.Org+"/"):
 		return nil, "", 0, config.ErrInvalidCursor
 	default:
@@ -133,8 +134,8 @@ func (q *Queue) findByOrg(ctx context.Context, r Replay) (found []deadRef, next 
 		return nil, "", 0, err
 	}
 	for _, m := range members {
-		org, entry := parseOrgIndexMember(m)
-		if orgIndexMember("", entry) <= orgIndexMember("", newest) {
+		org, entry, ok := parseOrgIndexMember(m)
+		if ok && orgIndexMember("", entry) <= orgIndexMember("", newest) {
 			found = append(found, deadRef{org: org, entry: entry})
 		}
 	}

@@ -92,24 +92,32 @@ func (q *Queue) readDead(ctx context.Context, from string, n int) (entries []red
 }
 
 // readDeadOfOrg reads n members of the index of an organization, newest first, and the dead letters
-// that they name. A member whose dead letter is gone is skipped. last is as for readDead.
+// that they name. A member without a dead letter is skipped. last is as for readDead.
 func (q *Queue) readDeadOfOrg(ctx context.Context, org, from string, n int) (entries []redis.XMessage, last string, err error) {
 	high := "(" + org + "0" // '0' follows '/'
 	if from != "+" {
 		high = "(" + orgIndexMember(org, strings.TrimPrefix(from, "("))
 	}
-	members, err := q.store.Client().ZRevRangeByLex(ctx, q.names.DeadByOrg(), &redis.ZRangeBy{
-		Min: "[" + org + "/", Max: high, Count: int64(n),
-	}).Result()
-	if err != nil || len(members) == 0 {
-		return nil, "", err
-	}
+	var members []string
 	pipe := q.store.Client().Pipeline()
-	cmds := make([]*redis.XMessageSliceCmd, len(members))
-	for i, member := range members {
-		_, id := parseOrgIndexMember(member)
-		cmds[i] = pipe.XRange(ctx, q.names.Dead(), id, id)
-		last = id
+	var cmds []*redis.XMessageSliceCmd
+	for {
+		members, err = q.store.Client().ZRevRangeByLex(ctx, q.names.DeadByOrg(), &redis.ZRangeBy{
+			Min: "[" + org + "/", Max: high, Count: int64(n),
+		}).Result()
+		if err != nil {
+			return nil, "", err
+		}
+		for _, member := range members {
+			if _, id, ok := parseOrgIndexMember(member); ok {
+				cmds = append(cmds, pipe.XRange(ctx, q.names.Dead(), id, id))
+				last = id
+			}
+		}
+		if len(cmds) > 0 || len(members) < n {
+			break
+		}
+		high = "(" + members[len(members)-1]
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, "", err
@@ -130,8 +138,9 @@ func orgIndexMember(org, entry string) string {
 	return fmt.Sprintf("%s/%013s-%020s", org, ms, seq)
 }
 
-// parseOrgIndexMember is the reverse of orgIndexMember.
-func parseOrgIndexMember(member string) (org, entry string) {
+// parseOrgIndexMember is the reverse of orgIndexMember. ok is false for a member that only a foreign
+// client can have added.
+func parseOrgIndexMember(member string) (org, entry string, ok bool) {
 	org, padded, _ := strings.Cut(member, "/")
 	ms, seq, _ := strings.Cut(padded, "-")
 	trim := func(s string) string {
@@ -140,7 +149,8 @@ func parseOrgIndexMember(member string) (org, entry string) {
 		}
 		return s
 	}
-	return org, trim(ms) + "-" + trim(seq)
+	entry = trim(ms) + "-" + trim(seq)
+	return org, entry, validStreamID(entry) && orgIndexMember(org, entry) == member
 }
 
 func parseDeadLetter(m redis.XMessage) DeadLetter {

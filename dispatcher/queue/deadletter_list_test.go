@@ -16,7 +16,7 @@ import (
 // parseOrgIndexMember reverses orgIndexMember.
 func TestOrgIndexMember(t *testing.T) {
 	for _, id := range []string{"0-0", "1-0", "1700000000000-0", "1700000000000-18446744073709551615"} {
-		if org, back := parseOrgIndexMember(orgIndexMember("a.b", id)); org != "a.b" || back != id {
+		if org, back, ok := parseOrgIndexMember(orgIndexMember("a.b", id)); org != "a.b" || back != id || !ok {
 			t.Errorf("%s became %s, %s", id, org, back)
 		}
 	}
@@ -67,7 +67,7 @@ func TestDeadLetterPages(t *testing.T) {
 			d.LastError != "answered 500" || d.PublishedAt.IsZero() || d.FirstSeenAt.IsZero() || d.DeadAt.IsZero() {
 			t.Errorf("%+v", d)
 		}
-		for _, cursor := range []string{"x", "1", "0-0", "0-00", "1-2-3", "(1-2", "-", "99999999999999999999-1"} {
+		for _, cursor := range []string{"x", "1", "0-0", "0-00", "1-2-3", "(1-2", "-", "99999999999999999999-1", "1-18446744073709551616", "1-99999999999999999999"} {
 			var refusal *problem.Error
 			if _, err := e.q.DeadLetters(t.Context(), "", 10, cursor); !errors.As(err, &refusal) || refusal.Code != "invalid_cursor" {
 				t.Errorf("cursor %q: %v", cursor, err)

@@ -68,7 +68,7 @@ func TestInvalidEvents(t *testing.T) {
 		e.checkBooks(Books{Published: 11, Dead: 10, Waiting: 1})
 		all := must[[]DeadLetter](t)(e.deadLetters(""))
 		for _, d := range all {
-			if d.Reason != "invalid_event" || !streamID.MatchString(d.ID) {
+			if d.Reason != "invalid_event" || !validStreamID(d.ID) {
 				t.Errorf("%+v", d)
 			}
 		}

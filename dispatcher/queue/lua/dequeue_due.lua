@@ -17,7 +17,7 @@ for _, entry in ipairs(call('ZRANGEBYSCORE', retry, '-inf', int(now), 'LIMIT', '
     call('DEL', progress_key(entry))
   else
     bytes = bytes + #(f.payload or '') -- Redis read it, whatever becomes of the event
-    local seen = call('HGET', progress_key(entry), 'seen') or now_text
+    local seen = first_seen(entry)
     if valid_id(f.org_id) and call('ZSCORE', parked_orgs, f.org_id) then
       local into = to_park[f.org_id] or {}
       to_park[f.org_id] = into

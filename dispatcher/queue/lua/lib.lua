@@ -60,6 +60,12 @@ local function read_entry(entry)
   return to_table(r[1][2])
 end
 
+-- first_seen returns when an entry was first seen (Unix ms), as a text that is a number.
+local function first_seen(entry)
+  local seen = call('HGET', progress_key(entry), 'seen')
+  return seen and tonumber(seen) and seen or now_text
+end
+
 -- not_after says whether a <= b, both stream ids.
 local function not_after(a, b)
   local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
@@ -143,10 +149,17 @@ end
 -- entry_ms returns the time in a stream id, in Unix ms.
 local function entry_ms(entry) return tonumber(string.match(entry, '^(%d+)')) or 0 end
 
--- published_at returns when an event was published. A replayed event carries the time with it; for
--- every other event it is the time in its stream id.
+-- replayed_at returns the time of publication that a replayed event carries, or nil. A longer text
+-- is not one of ours, and no budget would count it.
+local function replayed_at(f)
+  if f.replay and f.published_at and #f.published_at <= 64 then return f.published_at end
+end
+
+-- published_at returns when an event was published: the time that it carries, or that in its stream
+-- id.
 local function published_at(entry, f)
-  if f.replay and f.published_at then return f.published_at end
+  local at = replayed_at(f)
+  if at then return at end
   return rfc3339(entry_ms(entry))
 end
 
@@ -234,7 +247,7 @@ local function describe(entry, f, first_seen, max, fresh)
   end
   local p = fresh and {} or to_table(call('HGETALL', progress_key(entry)))
   local v = { entry, f.event or '', f.org_id or '', f.id or '', body, p.seen or first_seen }
-  local published = f.replay and f.published_at or ''
+  local published = replayed_at(f) or ''
   if size ~= '' or published ~= '' or p.attempts then
     v[7], v[8] = size, published
     v[9], v[10], v[11] = p.attempts or '0', p.status or '', p.error or ''

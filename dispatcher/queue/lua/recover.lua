@@ -23,7 +23,7 @@ for i = 1, math.min(#all, 2 * n), 2 do
   if f then
     local p = to_table(call('HGETALL', progress_key(entry)))
     dead_letter(entry, f, 'crashed', p.attempts or '0', p.status, p.error,
-      rfc3339(tonumber(p.seen or seen)), published_at(entry, f))
+      rfc3339(tonumber(p.seen or '') or seen), published_at(entry, f))
     crashed[#crashed + 1] = f.event or ''
   else
     schedule(entry, now, seen)
