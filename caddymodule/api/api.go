@@ -33,6 +33,7 @@ type Services struct {
 // Queue gives access to the events in Redis. *queue.Queue implements it.
 type Queue interface {
 	Publish(ctx context.Context, e queue.Event) (id string, err error)
+	Warnings(ctx context.Context, e queue.Event) []queue.Warning
 	DeadLetters(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.DeadLetter], error)
 	Replay(ctx context.Context, r queue.Replay) (queue.ReplayResult, error)
 	Deliveries(ctx context.Context, org string, limit int, cursor string) (config.Page[queue.Delivery], error)

@@ -28,13 +28,12 @@ func (a *API) publishEvent(w http.ResponseWriter, r *http.Request, s scope) erro
 			return err
 		}
 	}
-	id, err := a.services.Queue.Publish(r.Context(), queue.Event{Name: body.Event, OrgID: s.org, ID: body.ID.value, Payload: body.Payload})
+	event := queue.Event{Name: body.Event, OrgID: s.org, ID: body.ID.value, Payload: body.Payload}
+	id, err := a.services.Queue.Publish(r.Context(), event)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusAccepted, struct {
-		ID string `json:"id"`
-	}{id})
+	return writeJSON(w, http.StatusAccepted, apimodel.PublishedOf(id, a.services.Queue.Warnings(r.Context(), event)))
 }
 
 func (a *API) listDeliveries(w http.ResponseWriter, r *http.Request, s scope) error {

@@ -16,7 +16,8 @@ func TestPublish(t *testing.T) {
 	e := newEnv(t)
 	payload := `{"b":1.0,"a":"\u00e9 <&>","meeting":{"type":"intake"},"n":12345678901234567890}`
 	got := e.expect(http.StatusAccepted, "POST", "/tenzo/orgs/acme/events", `{"event": "note.finalized", "id": "note-1", "payload": `+payload+`}`).json(t)
-	if got["id"] != "note-1" {
+	warnings, _ := got["warnings"].([]any)
+	if got["id"] != "note-1" || len(warnings) != 1 || warnings[0].(map[string]any)["code"] != "webhook_inactive" {
 		t.Errorf("published %v", got)
 	}
 	streamID := e.expect(http.StatusAccepted, "POST", "/tenzo/orgs/acme/events", `{"event": "note.finalized", "id": null, "payload": {}}`).json(t)["id"].(string)

@@ -18,7 +18,7 @@ func TestKeys(t *testing.T) {
 	secret, _ := key["key"].(string)
 	id, _ := key["id"].(string)
 	if !strings.HasPrefix(secret, apikey.Prefix) || key["name"] != "Production" || key["org_id"] != "acme" || key["status"] != "active" ||
-		key["expires_at"] != "2099-01-01T00:00:00Z" || key["usage_count"] != float64(0) || key["last_used_at"] != nil || key["revoked_at"] != nil {
+		key["expires_at"] != "2099-01-01T00:00:00.000Z" || key["usage_count"] != float64(0) || key["last_used_at"] != nil || key["revoked_at"] != nil {
 		t.Fatalf("made %s", made.body)
 	}
 	if got := made.header.Get("Location"); got != "keys/"+id {
@@ -35,7 +35,7 @@ func TestKeys(t *testing.T) {
 			t.Error("the list shows the key")
 		}
 		items := list.items(t)
-		if got := itemWith(t, items, id); len(items) != 3 || got["usage_count"] != float64(7) || got["last_used_at"] != "2026-11-24T20:00:00Z" || got["name"] != "Production" {
+		if got := itemWith(t, items, id); len(items) != 3 || got["usage_count"] != float64(7) || got["last_used_at"] != "2026-11-24T20:00:00.000Z" || got["name"] != "Production" {
 			t.Errorf("%s: %s", path, list.body)
 		}
 		if list.json(t)["next_cursor"] != nil {

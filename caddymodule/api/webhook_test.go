@@ -111,7 +111,7 @@ func TestDeliveries(t *testing.T) {
 	for _, path := range []string{"/tenzo/orgs/acme/webhook/deliveries", "/tools/acme/webhook/deliveries"} {
 		items := e.expect(http.StatusOK, "GET", path, "").items(t)
 		if len(items) != 2 || items[0]["attempt"] != float64(2) || items[0]["status"] != float64(200) || items[0]["error"] != nil ||
-			items[1]["status"] != nil || items[1]["error"] != "no answer" || items[1]["duration_ms"] != float64(30000) || items[1]["at"] != "2026-11-24T20:00:00Z" {
+			items[1]["status"] != nil || items[1]["error"] != "no answer" || items[1]["duration_ms"] != float64(30000) || items[1]["at"] != "2026-11-24T20:00:00.000Z" {
 			t.Errorf("%v", items)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/payload"
 )
 
 // Event is an event to publish.
@@ -46,6 +49,36 @@ func (q *Queue) Publish(ctx context.Context, e Event) (id string, err error) {
 		return e.ID, nil
 	}
 	return entry, nil
+}
+
+// Warning is why a published event may not be delivered.
+type Warning struct {
+	Code   string // one of the constants below
+	Detail string // a sentence
+}
+
+// The codes of warnings.
+const (
+	WarningUndocumentedEvent = "undocumented_event"
+	WarningWebhookInactive   = "webhook_inactive"
+)
+
+// Warnings returns why e may not be delivered as things are now, for whoever published it: a mistyped
+// event or organization is no error, since dispatchers may know the event and the webhook may yet
+// come. A webhook that cannot be read gives no warning.
+func (q *Queue) Warnings(ctx context.Context, e Event) (warnings []Warning) {
+	if !slices.Contains(payload.Events(), e.Name) {
+		warnings = append(warnings, Warning{WarningUndocumentedEvent, fmt.Sprintf(
+			"%s is not a documented event; it is delivered only where pass_event names it", e.Name)})
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	webhook := q.store.ReadHashes(ctx, q.names.Webhook(e.OrgID))[0]
+	if webhook.Err == nil && webhook.Fields[store.WebhookActive] != "1" {
+		warnings = append(warnings, Warning{WarningWebhookInactive, fmt.Sprintf(
+			"%s has no active webhook; the event will be skipped", e.OrgID)})
+	}
+	return warnings
 }
 
 func (e Event) check() error {

@@ -8,7 +8,7 @@ import { busy, empty, emptyLine, toast } from "./ui.js";
 const acknowledging = [200, 201, 202, 204];
 const testPatience = 60_000; // ms; an endpoint may take 30 s to answer
 
-const duration = (ms) => (ms < 1000 ? `${number.format(ms)} ms` : `${number.format(Math.round(ms / 100) / 10)} s`);
+const duration = (ms) => (ms < 1 ? "<1 ms" : ms < 1000 ? `${number.format(ms)} ms` : `${number.format(Math.round(ms / 100) / 10)} s`);
 
 const reasons = {
   retries_exhausted: "No attempt was acknowledged",

@@ -1,12 +1,13 @@
 // Package apimodel defines the JSON forms of keys, webhooks and events, which the HTTP API and the
 // commands' --json share. Fields have their names in Redis (specification.md, section 4), absent
-// values are null, and times are in UTC.
+// values are null, and times have one form.
 package apimodel
 
 import (
 	"time"
 
 	"github.com/tenzo-ai/tenzo-gateway/config"
+	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
 // List is a page of a list.
@@ -38,11 +39,17 @@ func orNull[T comparable](v T) *T {
 	return &v
 }
 
-// timeOrNull returns nil for the zero time, otherwise t in UTC.
-func timeOrNull(t time.Time) *time.Time {
+// Time is a time in JSON. All have the form that they have in Redis: RFC 3339 in UTC, with exactly
+// three digits of the second's fraction.
+type Time time.Time
+
+// MarshalText returns the only form of a time.
+func (t Time) MarshalText() ([]byte, error) { return []byte(store.FormatTime(time.Time(t))), nil }
+
+// timeOrNull returns nil for the zero time.
+func timeOrNull(t time.Time) *Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
-	return &t
+	return (*Time)(&t)
 }

@@ -3,20 +3,18 @@ package apimodel
 // This file defines deliveries, dead letters and replays.
 
 import (
-	"time"
-
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // Delivery is one attempt in the delivery log.
 type Delivery struct {
-	ID         string     `json:"id"`
-	Event      string     `json:"event"`
-	Attempt    int        `json:"attempt"` // 0 is a test
-	Status     *int       `json:"status"`
-	Error      *string    `json:"error"`
-	DurationMS int64      `json:"duration_ms"`
-	At         *time.Time `json:"at"`
+	ID         string  `json:"id"`
+	Event      string  `json:"event"`
+	Attempt    int     `json:"attempt"` // 0 is a test
+	Status     *int    `json:"status"`
+	Error      *string `json:"error"`
+	DurationMS int64   `json:"duration_ms"`
+	At         *Time   `json:"at"`
 }
 
 // DeliveryOf converts an attempt.
@@ -29,16 +27,16 @@ func DeliveryOf(d queue.Delivery) Delivery {
 
 // DeadLetter is a dead letter without its payload, which is internal as published and may be large.
 type DeadLetter struct {
-	ID          string     `json:"id"`
-	Event       string     `json:"event"`
-	OrgID       string     `json:"org_id"`
-	Reason      string     `json:"reason"`
-	Attempts    int        `json:"attempts"`
-	LastStatus  *int       `json:"last_status"`
-	LastError   *string    `json:"last_error"`
-	PublishedAt *time.Time `json:"published_at"`
-	FirstSeenAt *time.Time `json:"first_seen_at"`
-	DeadAt      *time.Time `json:"dead_at"`
+	ID          string  `json:"id"`
+	Event       string  `json:"event"`
+	OrgID       string  `json:"org_id"`
+	Reason      string  `json:"reason"`
+	Attempts    int     `json:"attempts"`
+	LastStatus  *int    `json:"last_status"`
+	LastError   *string `json:"last_error"`
+	PublishedAt *Time   `json:"published_at"`
+	FirstSeenAt *Time   `json:"first_seen_at"`
+	DeadAt      *Time   `json:"dead_at"`
 }
 
 // DeadLetterOf converts a dead letter.
@@ -63,6 +61,23 @@ type Refused struct {
 	ID     string `json:"id"`
 	OrgID  string `json:"org_id,omitempty"`
 	Reason string `json:"reason"`
+}
+
+// Published is an event in the stream.
+type Published struct {
+	ID       string    `json:"id"` // the Webhook-Id
+	Warnings []Warning `json:"warnings"`
+}
+
+// Warning is why a published event may not be delivered.
+type Warning struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// PublishedOf converts a published event's id and the warnings about it.
+func PublishedOf(id string, warnings []queue.Warning) Published {
+	return Published{ID: id, Warnings: ItemsOf(warnings, func(w queue.Warning) Warning { return Warning(w) })}
 }
 
 // ReplayedOf converts the result of a replay.

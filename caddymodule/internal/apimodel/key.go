@@ -3,21 +3,19 @@ package apimodel
 // This file defines API keys.
 
 import (
-	"time"
-
 	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 )
 
 // keyRecord has the fields that all forms of a key share.
 type keyRecord struct {
-	ID        string     `json:"id"`
-	OrgID     string     `json:"org_id"`
-	Name      string     `json:"name"`
-	Hint      string     `json:"hint"`
-	Status    string     `json:"status"`
-	CreatedAt *time.Time `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
-	RevokedAt *time.Time `json:"revoked_at"`
+	ID        string `json:"id"`
+	OrgID     string `json:"org_id"`
+	Name      string `json:"name"`
+	Hint      string `json:"hint"`
+	Status    string `json:"status"`
+	CreatedAt *Time  `json:"created_at"`
+	ExpiresAt *Time  `json:"expires_at"`
+	RevokedAt *Time  `json:"revoked_at"`
 }
 
 func recordOf(k apikey.Key, status string) keyRecord {
@@ -30,8 +28,8 @@ func recordOf(k apikey.Key, status string) keyRecord {
 // Key is a key with its status and usage.
 type Key struct {
 	keyRecord
-	UsageCount int64      `json:"usage_count"`
-	LastUsedAt *time.Time `json:"last_used_at"`
+	UsageCount int64 `json:"usage_count"`
+	LastUsedAt *Time `json:"last_used_at"`
 }
 
 // KeyOf converts a key of a list.

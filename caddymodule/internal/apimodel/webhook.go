@@ -1,20 +1,18 @@
 package apimodel
 
 import (
-	"time"
-
 	"github.com/tenzo-ai/tenzo-gateway/config/webhook"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
 // Webhook is a webhook without its secret.
 type Webhook struct {
-	OrgID     string     `json:"org_id"`
-	URL       string     `json:"url"`
-	HasSecret bool       `json:"has_secret"`
-	Active    bool       `json:"active"`
-	CreatedAt *time.Time `json:"created_at"`
-	UpdatedAt *time.Time `json:"updated_at"`
+	OrgID     string `json:"org_id"`
+	URL       string `json:"url"`
+	HasSecret bool   `json:"has_secret"`
+	Active    bool   `json:"active"`
+	CreatedAt *Time  `json:"created_at"`
+	UpdatedAt *Time  `json:"updated_at"`
 }
 
 // WebhookOf converts a webhook.

@@ -74,7 +74,7 @@ func showDeliveries(w io.Writer, org string, list []queue.Delivery) error {
 			attempt = "test"
 		}
 		t.add(cell{text: formatTime(d.At, "unknown")}, cell{text: d.Event}, cell{text: d.ID}, cell{text: attempt}, cell{status, look},
-			cell{text: d.Duration.Round(time.Millisecond).String()}, cell{d.Error, look})
+			cell{text: formatElapsed(d.Duration, time.Millisecond)}, cell{d.Error, look})
 	}
 	return t.print(w)
 }

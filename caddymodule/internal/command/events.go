@@ -36,7 +36,8 @@ func eventsPublish(f *storeFlags) *cobra.Command {
 		Use:   "publish --org ORG --event EVENT [--id ID] FILE|-",
 		Short: "Publishes an event from a file or standard input",
 		Long: `Publishes an event whose payload is a JSON object in a file or on standard input. With --id, an event that is
-published again within 24 hours of its delivery is delivered once. Without --id, each is a separate event.`,
+published again within 24 hours of its delivery is delivered once. Without --id, each is a separate event.
+It warns about an event that is not documented, and about an organization without an active webhook.`,
 		Example: "  tenzo-gateway events publish --org acme --event note.finalized --id note_123 note.json",
 		Args:    exactly(1, "one file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,18 +49,21 @@ published again within 24 hours of its delivery is delivered once. Without --id,
 				return err
 			}
 			return f.withStore(cmd, func(ctx context.Context, st *store.Store) error {
-				published, err := call(ctx, func(ctx context.Context) (string, error) {
-					return queue.New(st, queue.Options{}).Publish(ctx, queue.Event{Name: event, OrgID: org, ID: id, Payload: payload})
-				})
+				q, e := queue.New(st, queue.Options{}), queue.Event{Name: event, OrgID: org, ID: id, Payload: payload}
+				published, err := call(ctx, func(ctx context.Context) (string, error) { return q.Publish(ctx, e) })
 				if err != nil {
 					return err
 				}
+				warnings, _ := call(ctx, func(ctx context.Context) ([]queue.Warning, error) { return q.Warnings(ctx, e), nil })
 				if f.json {
 					return printJSON(cmd, struct {
-						ID    string `json:"id"`
+						apimodel.Published
 						Event string `json:"event"`
 						OrgID string `json:"org_id"`
-					}{published, event, org})
+					}{apimodel.PublishedOf(published, warnings), event, org})
+				}
+				for _, w := range warnings {
+					fmt.Fprintf(cmd.ErrOrStderr(), "Warning: %s.\n", printable(w.Detail))
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Published %s for %s; its Webhook-Id is %s.\n", event, org, published)
 				return err

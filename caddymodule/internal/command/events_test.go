@@ -35,7 +35,7 @@ func TestEventsPublishAndStatus(t *testing.T) {
 	if out := must(t, payload, append(publish, "--id", "c1", "-")...); !strings.Contains(out, "its Webhook-Id is c1") {
 		t.Errorf("publishing said %q", out)
 	}
-	out := decode[map[string]string](t, must(t, "", append(publish, "--json", write(t, payload))...))
+	out := decode[map[string]any](t, must(t, "", append(publish, "--json", write(t, payload))...))
 	if out["id"] == "" || out["org_id"] != "acme" || out["event"] != "interview.results" {
 		t.Errorf("publishing said %v", out)
 	}
@@ -63,6 +63,42 @@ func TestEventsPublishAndStatus(t *testing.T) {
 	}
 	if got := books(t); got.Difference != 0 {
 		t.Errorf("afterwards the books are %+v", got)
+	}
+}
+
+// Publishing warns about an event that may not be delivered, and publishes it.
+func TestEventsPublishWarnings(t *testing.T) {
+	startStore(t)
+	const undocumented = "Warning: note.finalised is not a documented event; it is delivered only where pass_event names it.\n"
+	const inactive = "Warning: acme has no active webhook; the event will be skipped.\n"
+	publish := func(event, stderr string, codes ...string) {
+		t.Helper()
+		args := []string{"events", "publish", "--org", "acme", "--event", event, "-"}
+		if got := run(t, `{}`, args...); got.err != nil || got.stderr != stderr || !strings.HasPrefix(got.stdout, "Published "+event+" for acme") {
+			t.Errorf("%s: %v, %q, %q", event, got.err, got.stdout, got.stderr)
+		}
+		got := run(t, `{}`, append(args, "--json")...)
+		list := decode[struct {
+			Warnings []struct{ Code, Detail string }
+		}](t, got.stdout)
+		if got.err != nil || got.stderr != "" || list.Warnings == nil || len(list.Warnings) != len(codes) {
+			t.Fatalf("%s: %v, %q, %q", event, got.err, got.stdout, got.stderr)
+		}
+		for i, code := range codes {
+			if w := list.Warnings[i]; w.Code != code || !strings.Contains(stderr, w.Detail) {
+				t.Errorf("%s: %+v, want %s", event, w, code)
+			}
+		}
+	}
+	publish("note.finalised", undocumented+inactive, "undocumented_event", "webhook_inactive")
+	publish("note.finalized", inactive, "webhook_inactive")
+	must(t, "", "webhook", "set", "--org", "acme", "--url", "https://acme.example/")
+	publish("note.finalized", "")
+	publish("note.finalised", undocumented, "undocumented_event")
+	must(t, "", "webhook", "disable", "--org", "acme")
+	publish("interview.results", inactive, "webhook_inactive")
+	if b := books(t); b.Published != 10 {
+		t.Errorf("the books are %+v", b)
 	}
 }
 

@@ -174,6 +174,15 @@ func formatTime(t time.Time, absent string) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
+// formatElapsed rounds d to a multiple of unit. A shorter one, 0 too, is less than the unit, since
+// "0s" reads as if nothing had happened.
+func formatElapsed(d, unit time.Duration) string {
+	if d < unit {
+		return "<" + unit.String()
+	}
+	return d.Round(unit).String()
+}
+
 // relativeTime says roughly how long before now t was. absent replaces the zero time.
 func relativeTime(t, now time.Time, absent string) string {
 	if t.IsZero() {

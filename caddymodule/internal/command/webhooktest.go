@@ -105,7 +105,7 @@ func showTrace(w io.Writer, event string, r dispatcher.TestResult) {
 	}{{"resolve name", t.DNS}, {"connect", t.Connect}, {"tls handshake", t.TLS}, {"wait for answer", t.Wait}} {
 		took := "-"
 		if phase.took > 0 {
-			took = phase.took.Round(10 * time.Microsecond).String()
+			took = formatElapsed(phase.took, 10*time.Microsecond)
 		}
 		rows = append(rows, [2]string{phase.name, took})
 	}
@@ -113,7 +113,7 @@ func showTrace(w io.Writer, event string, r dispatcher.TestResult) {
 	if address == "" {
 		address = "not connected"
 	}
-	fields(w, append(rows, [2]string{"in all", r.Duration.Round(10 * time.Microsecond).String()}, [2]string{"address", address})...)
+	fields(w, append(rows, [2]string{"in all", formatElapsed(r.Duration, 10*time.Microsecond)}, [2]string{"address", address})...)
 
 	fmt.Fprintf(w, "\n%s\n", paint(w, bold, "Received"))
 	if r.Status == 0 {
