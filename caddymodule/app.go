@@ -16,7 +16,10 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
 
-var errInvalidPrefix = errors.New("must not be empty and must not contain braces or spaces")
+var (
+	errInvalidPrefix = errors.New("must not be empty and must not contain braces or spaces")
+	errCleanedUp     = errors.New("the configuration has been replaced")
+)
 
 // App holds what all parts of tenzo-gateway share: one Redis with API keys, their usage, and
 // webhooks.
@@ -39,6 +42,9 @@ type App struct {
 	// If present, this process delivers webhooks, with these options. Default: absent; another
 	// process delivers them.
 	Webhooks *WebhookOptions `json:"webhooks,omitempty"`
+
+	began    sync.Once // see begin
+	beginErr error
 
 	runtime          *runtime.Runtime
 	generation       *runtime.Generation
@@ -124,8 +130,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // Start lets the Runtime contact Redis and, with a `webhooks` block, deliver webhooks.
 func (a *App) Start() error {
-	a.runtime.Activate(a.generation)
-	if err := a.runtime.Start(); err != nil {
+	if err := a.begin(); err != nil {
 		return err
 	}
 	if a.dispatcherConfig == nil {
@@ -138,6 +143,18 @@ func (a *App) Start() error {
 	a.releaseDispatcher = release
 	a.dispatcher.Store(d)
 	return nil
+}
+
+// begin makes the configuration current and lets its Runtime contact Redis. Only the first call
+// does anything. Start calls it, and so do the handlers with each request: Caddy starts apps one
+// after the other, in no particular order, and one that starts between http and this app may take
+// seconds. A request is proof that the configuration is being started, and not only validated.
+func (a *App) begin() error {
+	a.began.Do(func() {
+		a.runtime.Activate(a.generation)
+		a.beginErr = a.runtime.Start()
+	})
+	return a.beginErr
 }
 
 // Stop ends this configuration's deliveries. On a reload the new configuration has started by now;
@@ -160,6 +177,7 @@ func (a *App) Cleanup() error {
 	}
 	release := a.releaseRuntime
 	a.releaseRuntime = nil
+	a.began.Do(func() { a.beginErr = errCleanedUp }) // a late request must not activate it any more
 	a.runtime.Deactivate(a.generation)
 	if a.closeAPI != nil {
 		a.closeAPI()

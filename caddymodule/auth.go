@@ -40,7 +40,8 @@ type Auth struct {
 	// stay the same. Default: false; this handler writes them as `application/problem+json`.
 	PassErrors bool `json:"pass_errors,omitempty"`
 
-	auth *keyauth.Auth
+	auth  *keyauth.Auth
+	begin func() error // of the app
 }
 
 // Names of request variables.
@@ -79,7 +80,7 @@ func (a *Auth) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.auth = app.runtime.Auth()
+	a.auth, a.begin = app.runtime.Auth(), app.begin
 	if a.Realm == "" {
 		a.Realm = keyauth.DefaultRealm
 	}
@@ -105,6 +106,7 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	stripIdentity(r, credentials)
 
+	_ = a.begin() // without Redis, Authenticate refuses with a reason
 	verdict := a.auth.Authenticate(ctx, values, clientIP)
 	if verdict.Refusal != nil {
 		if place != "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
 	"github.com/tenzo-ai/tenzo-gateway/config/apikey"
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
@@ -31,7 +32,7 @@ func BenchmarkAuth(b *testing.B) {
 		b.Fatal(err)
 	}
 	rt, release, err := runtime.Acquire(
-		runtime.Target{URL: r.URL(), Prefix: store.DefaultPrefix}, &runtime.Generation{Log: slog.DiscardHandler})
+		runtime.Target{URL: r.URL(), Prefix: store.DefaultPrefix}, &runtime.Generation{Log: slog.DiscardHandler, Keys: keyauth.Defaults()})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func BenchmarkAuth(b *testing.B) {
 			name = "tenzo_auth"
 		}
 		b.Run(name, func(b *testing.B) {
-			a := &Auth{auth: rt.Auth()}
+			a := &Auth{auth: rt.Auth(), begin: func() error { return nil }}
 			w := httptest.NewRecorder()
 			server := new(caddyhttp.Server)
 			b.ReportAllocs()

@@ -100,7 +100,7 @@ func (k *KeyOptions) unmarshal(d *caddyfile.Dispenser) error {
 		{name: "unknown_key_rate", min: 1, max: 1, set: func(args []string) error {
 			rate, err := strconv.ParseFloat(args[0], 64)
 			if err != nil || !(rate > 0) {
-				return fmt.Errorf("invalid number '%s': must be positive", args[0])
+				return fmt.Errorf("invalid number %q: must be positive", args[0])
 			}
 			k.UnknownKeyRate = rate
 			return nil

@@ -116,7 +116,7 @@ func count(name string, into *int) subdirective {
 	return subdirective{name: name, min: 1, max: 1, set: func(args []string) error {
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n < 1 {
-			return fmt.Errorf("invalid number '%s': must be a positive whole number", args[0])
+			return fmt.Errorf("invalid number %q: must be a positive whole number", args[0])
 		}
 		*into = n
 		return nil
@@ -131,7 +131,7 @@ func duration(name string, into *caddy.Duration) subdirective {
 			return err
 		}
 		if v == 0 {
-			return fmt.Errorf("invalid duration '%s': must be positive, such as 500ms, 35s or 30d", args[0])
+			return fmt.Errorf("invalid duration %q: must be positive, such as 500ms, 35s or 30d", args[0])
 		}
 		*into = caddy.Duration(v)
 		return nil

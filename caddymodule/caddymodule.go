@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/spf13/cobra"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/command"
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
@@ -41,7 +42,7 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(Auth{})
 	caddy.RegisterModule(Strip{})
-	caddy.RegisterModule(DeveloperTools{})
+	caddy.RegisterModule(new(DeveloperTools))
 	caddy.RegisterModule(Health{})
 	caddy.RegisterModule(Admin{})
 
@@ -59,8 +60,20 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("tenzo_developer_tools", httpcaddyfile.Before, "respond")
 	httpcaddyfile.RegisterDirectiveOrder("tenzo_health", httpcaddyfile.Before, "respond")
 
-	for _, c := range command.All(version()) {
-		caddycmd.RegisterCommand(caddycmd.Command{Name: c.Name, Usage: c.Usage, Short: c.Short, Long: c.Long, CobraFunc: c.Setup})
+	// Caddy gives plugins no access to its root command. It adds the commands in the order of
+	// registration, so the second one finds it as the parent of the first.
+	var first *cobra.Command
+	for i, c := range command.All(version()) {
+		setup := func(cmd *cobra.Command) {
+			c.Setup(cmd)
+			switch i {
+			case 0:
+				first = cmd
+			case 1:
+				command.AdaptRoot(first.Root())
+			}
+		}
+		caddycmd.RegisterCommand(caddycmd.Command{Name: c.Name, Usage: c.Usage, Short: c.Short, Long: c.Long, CobraFunc: setup})
 	}
 
 	caddy.OnExit(runtime.FinishTeardowns)

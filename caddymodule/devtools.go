@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -34,11 +35,14 @@ type DeveloperTools struct {
 	// The origins that may embed the page, such as `https://app.example.com`. Default: none.
 	FrameAncestors []string `json:"frame_ancestors,omitempty"`
 
+	app     *App
 	handler devtools.Handler
+	located sync.Once
+	mounts  []string // where routes lead to this handler; nil: unknown
 }
 
 // CaddyModule returns the Caddy module information.
-func (DeveloperTools) CaddyModule() caddy.ModuleInfo {
+func (*DeveloperTools) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: idDeveloperTools, New: func() caddy.Module { return new(DeveloperTools) }}
 }
 
@@ -83,6 +87,7 @@ func (t *DeveloperTools) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	t.app = app
 	t.handler = devtools.Handler{API: app.api, SourceAddresses: t.SourceAddresses, FrameAncestors: t.FrameAncestors}
 	if app.dispatcherConfig != nil {
 		t.handler.Events = append(payload.Events(), app.dispatcherConfig.Options.PassEvents...)
@@ -115,8 +120,14 @@ func singlePlaceholder(s string) (name string, ok bool) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request and never calls the
 // next handler.
 func (t *DeveloperTools) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	_ = t.app.begin() // if it fails, the API answers with the reason
 	ctx := r.Context()
-	caller := devtools.Caller{ByAPIKey: caddyhttp.GetVar(ctx, varByKey) != nil}
+	t.located.Do(func() { // not while provisioning: the routes are not complete yet
+		if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+			t.mounts = mountsOf(server.Routes, t)
+		}
+	})
+	caller := devtools.Caller{Mounts: t.mounts, ByAPIKey: caddyhttp.GetVar(ctx, varByKey) != nil}
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		caller.Org = repl.ReplaceAll(t.Org, "")
 	}

@@ -54,6 +54,7 @@ func (a *App) report() health.Report {
 	if caddy.Exiting() {
 		return health.Report{Problems: map[string]string{"process": "is shutting down"}}
 	}
+	_ = a.begin() // if it fails, the readiness says so
 	reports := []health.Report{a.runtime.Readiness()}
 	if d := a.dispatcher.Load(); d != nil {
 		// A problem of the dispatcher does not make the gateway unready: a Redis that refuses

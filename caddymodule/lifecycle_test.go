@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/goleak"
 
 	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/runtime"
@@ -79,6 +82,49 @@ func TestValidateDialsNothing(t *testing.T) {
 	}
 	runtime.FinishTeardowns(t.Context())
 	nothingInUse(t)
+}
+
+// A request that arrives before the app is started begins the contact with Redis: another app may
+// take seconds to start between http and tenzo.
+func TestFirstRequestBegins(t *testing.T) {
+	key := createKey(t, startStore(t), "acme")
+	addr := harness.FreeAddr(t)
+	var parsed caddy.Config
+	if err := caddy.StrictUnmarshalJSON(adapt(t, fmt.Sprintf("{\nadmin off\n}\nhttp://%s {\ntenzo_health\ntenzo_auth /v1\nrespond x\n}", addr)), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(&parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { runtime.FinishTeardowns(context.Background()) })
+	module, err := ctx.App("http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenzo, err := ctx.App(idApp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := module.(*caddyhttp.App)
+	if err := server.Start(); err != nil { // and not the app tenzo
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(server.Stop(), server.Cleanup(), tenzo.(*App).Cleanup()); err != nil {
+			t.Error(err)
+		}
+	})
+	c := client(t)
+	if response, body := get(t, c, "http://"+addr+"/v1", key.Secret); response.StatusCode != http.StatusOK {
+		t.Errorf("%s %s", response.Status, body)
+	}
+	harness.Eventually(t, 10*time.Second, func() error {
+		if response, body := get(t, c, "http://"+addr+"/readyz", ""); response.StatusCode != http.StatusOK {
+			return errors.New(body)
+		}
+		return nil
+	})
 }
 
 func TestProvisionRefusals(t *testing.T) {

@@ -73,7 +73,6 @@ func (o Options) Validate() error {
 		{"endpoint_concurrency", o.EndpointConcurrency >= 1, o.EndpointConcurrency, "at least 1"},
 		{"max_in_flight", o.MaxInFlight >= 2, o.MaxInFlight, "at least 2"},
 		{"max_payload", o.MaxPayload >= 1024, o.MaxPayload, "at least 1KiB"},
-		{"max_in_flight_bytes", o.MaxInFlightBytes >= int64(o.MaxPayload), o.MaxInFlightBytes, "at least max_payload"},
 		{"dead_retention", o.DeadRetention >= time.Minute, o.DeadRetention, "at least 1m"},
 		{"dead_limit", o.DeadLimit >= 1, o.DeadLimit, "at least 1"},
 		{"grace_period", o.GracePeriod >= 0, o.GracePeriod, "at least 0s"},
@@ -81,6 +80,9 @@ func (o Options) Validate() error {
 		if !rule.ok {
 			return fmt.Errorf("%s: invalid value %v: must be %v", rule.name, rule.value, rule.why)
 		}
+	}
+	if o.MaxInFlightBytes < int64(o.MaxPayload) {
+		return fmt.Errorf("max_payload %s is more than max_in_flight_bytes %s", FormatSize(int64(o.MaxPayload)), FormatSize(o.MaxInFlightBytes))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/dustin/go-humanize"
 )
@@ -14,4 +15,15 @@ func ParseSize(s string) (int64, error) {
 		return 0, fmt.Errorf("invalid size %q: must be a positive number of bytes such as 1MiB, at most 1PiB", s)
 	}
 	return int64(n), nil
+}
+
+// FormatSize formats a number of bytes so that ParseSize can parse it, in the largest unit that
+// divides it: 1MiB, 1536KiB, 1000B.
+func FormatSize(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+	i := 0
+	for ; n != 0 && n%1024 == 0 && i < len(units)-1; i++ {
+		n /= 1024
+	}
+	return strconv.FormatInt(n, 10) + units[i]
 }

@@ -14,3 +14,12 @@ func TestParseSize(t *testing.T) {
 		}
 	}
 }
+
+func TestFormatSize(t *testing.T) {
+	for want, n := range map[string]int64{"0B": 0, "1000B": 1000, "1KiB": 1 << 10, "1536KiB": 3 << 19, "1MiB": 1 << 20, "256MiB": 256 << 20, "1TiB": 1 << 40, "2048PiB": 2 << 60} {
+		got := FormatSize(n)
+		if got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}

@@ -67,38 +67,56 @@ func (a *API) listDeadLetters(w http.ResponseWriter, r *http.Request, s scope) e
 	return writeJSON(w, http.StatusOK, apimodel.ListOf(page, apimodel.DeadLetterOf))
 }
 
-// replayBody is the body of a replay.
+// replayBody is the body of a replay. Under Developer Tools `org` is an unknown member.
 type replayBody struct {
 	IDs    []string `json:"ids"`
-	Org    *string  `json:"org"`
 	All    bool     `json:"all"`
 	Cursor string   `json:"cursor"`
 }
 
-// request returns the replay that the body requests within a scope. The queue validates it.
-func (b replayBody) request(s scope) (queue.Replay, error) {
+// adminReplay returns the replay that a body on the admin surface requests. The queue validates it.
+func adminReplay(b replayBody, org *string) (queue.Replay, error) {
+	request := queue.Replay{IDs: b.IDs, All: b.All, Cursor: b.Cursor}
+	if org == nil {
+		return request, nil
+	}
+	request.Org = *org
+	return request, config.CheckOrg(*org) // here, because for the queue an empty one is none
+}
+
+// toolsReplay returns the replay that a body under Developer Tools requests, within org. The queue
+// validates it.
+func toolsReplay(b replayBody, org string) queue.Replay {
 	request := queue.Replay{IDs: b.IDs, All: b.All, Cursor: b.Cursor}
 	switch {
-	case s.surface == adminSurface:
-		if b.Org != nil {
-			request.Org = *b.Org
-			// Here, because for the queue an empty one is none.
-			return request, config.CheckOrg(request.Org)
-		}
-	case b.IDs != nil: // a body under Developer Tools does not name the organization
-		request.Org = s.org
+	case b.IDs != nil:
+		request.Org = org
 	case b.All: // all of the organization
-		request.Org, request.All = s.org, false
+		request.Org, request.All = org, false
 	}
-	return request, nil
+	return request
+}
+
+// readReplay reads the body of a replay within a scope.
+func readReplay(w http.ResponseWriter, r *http.Request, s scope) (queue.Replay, error) {
+	const limit = 4 * maxBody // 1,000 ids of 128 characters
+	if s.surface == toolsSurface {
+		var body replayBody
+		err := readBody(w, r, limit, &body)
+		return toolsReplay(body, s.org), err
+	}
+	var body struct {
+		replayBody
+		Org *string `json:"org"`
+	}
+	if err := readBody(w, r, limit, &body); err != nil {
+		return queue.Replay{}, err
+	}
+	return adminReplay(body.replayBody, body.Org)
 }
 
 func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, s scope) error {
-	var body replayBody
-	if err := readBody(w, r, maxBody*4, &body); err != nil { // 1,000 ids of 128 characters
-		return err
-	}
-	request, err := body.request(s)
+	request, err := readReplay(w, r, s)
 	if err != nil {
 		return err
 	}

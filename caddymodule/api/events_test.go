@@ -92,7 +92,7 @@ func (e *env) replay(path, body string) replayed {
 func TestReplay(t *testing.T) {
 	e := newEnv(t)
 	for _, path := range []string{"/tenzo", "/tools/acme"} {
-		for body, field := range map[string]string{`{}`: "", `{"ids": []}`: "ids", `{"all": false}`: "", `{"ids": [], "org": "acme"}`: "ids", `{"ids": null}`: ""} {
+		for body, field := range map[string]string{`{}`: "", `{"ids": []}`: "ids", `{"all": false}`: "", `{"ids": null}`: ""} {
 			e.refused(http.StatusBadRequest, "nothing_named", field, "POST", path+"/dead-letters/replay", body)
 		}
 		e.refused(http.StatusBadRequest, "contradiction", "all", "POST", path+"/dead-letters/replay", `{"ids": ["a"], "all": true}`)
@@ -103,6 +103,7 @@ func TestReplay(t *testing.T) {
 			t.Errorf("%s: unknown ids: %+v", path, got)
 		}
 	}
+	e.refused(http.StatusBadRequest, "nothing_named", "ids", "POST", "/tenzo/dead-letters/replay", `{"ids": [], "org": "acme"}`)
 	e.refused(http.StatusBadRequest, "contradiction", "all", "POST", "/tenzo/dead-letters/replay", `{"all": true, "org": "acme"}`)
 	e.refused(http.StatusUnprocessableEntity, "invalid_org_id", "org", "POST", "/tenzo/dead-letters/replay", `{"org": "a/b"}`)
 
@@ -115,7 +116,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("while inactive: %+v", got)
 	}
 	e.webhook("acme", true)
-	if got := e.replay("/tools/acme", `{"ids": ["n1"], "org": "somebody else"}`); got.Replayed != 1 || len(got.Refused) != 0 || len(e.dead("acme")) != 0 {
+	if got := e.replay("/tools/acme", `{"ids": ["n1"]}`); got.Replayed != 1 || len(got.Refused) != 0 || len(e.dead("acme")) != 0 {
 		t.Errorf("%+v, dead %v", got, e.dead("acme"))
 	}
 }
@@ -170,12 +171,14 @@ func TestNoWayToAnotherOrganization(t *testing.T) {
 				}
 			}
 			e.refused(http.StatusNotFound, "key_not_found", "", "DELETE", "/tools/acme/keys/"+keys[org]+query, "")
-			for _, body := range []string{`{"ids": ["dead-of-` + org + `", "shared"]}`, `{"ids": ["dead-of-` + org + `"], "org": "` + org + `"}`, `{"all": true}`, `{"all": true, "org": "` + org + `"}`} {
+			for _, body := range []string{`{"ids": ["dead-of-` + org + `", "shared"]}`, `{"all": true}`} {
 				if got := e.replay("/tools/acme", body); got.Replayed != 0 {
 					t.Errorf("%s%s replays %s's: %+v", body, query, org, got)
 				}
 			}
-			e.refused(http.StatusBadRequest, "nothing_named", "", "POST", "/tools/acme/dead-letters/replay"+query, `{"org": "`+org+`"}`)
+			for _, body := range []string{`{"org": "` + org + `"}`, `{"ids": ["dead-of-` + org + `"], "org": "` + org + `"}`, `{"all": true, "org": "` + org + `"}`, `{"all": true, "org": "acme"}`, `{"org": null}`} {
+				e.refused(http.StatusBadRequest, "unknown_member", "org", "POST", "/tools/acme/dead-letters/replay"+query, body)
+			}
 		}
 		// Forged cursors that begin outside the organization's own range.
 		for _, cursor := range []string{org + "/", org, "9999999999999," + org + "/", "9999999999999,acme-/", "9999999999999,acme.", "9999999999999," + org + "/0000000000000-00000000000000000000", "9999999999999-0"} {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
+	"github.com/tenzo-ai/tenzo-gateway/dispatcher/queue"
 )
 
 // Reading any body results in a value or in a refusal that names at most a field of the body, never
@@ -41,21 +42,30 @@ func FuzzBodies(f *testing.F) {
 			}
 			return err
 		})
-		var replay replayBody
-		read(&replay, func() error {
-			for _, s := range []scope{{surface: adminSurface}, {surface: toolsSurface, org: "acme"}} {
-				request, err := replay.request(s)
-				if err != nil {
-					return err
-				}
-				if s.surface == toolsSurface && (request.Org != "acme" || request.All) {
-					t.Errorf("%q reaches beyond the organization: %+v", body, request)
-				}
-				if len(request.IDs) == 0 && request.Org == "" && !request.All {
-					t.Errorf("%q names nothing and is let through", body)
-				}
+		named := func(request queue.Replay) error {
+			if len(request.IDs) == 0 && request.Org == "" && !request.All {
+				t.Errorf("%q names nothing and is let through", body)
 			}
 			return nil
+		}
+		var admin struct {
+			replayBody
+			Org *string `json:"org"`
+		}
+		read(&admin, func() error {
+			request, err := adminReplay(admin.replayBody, admin.Org)
+			if err != nil {
+				return err
+			}
+			return named(request)
+		})
+		var tools replayBody
+		read(&tools, func() error {
+			request := toolsReplay(tools, "acme")
+			if request.Org != "acme" || request.All {
+				t.Errorf("%q reaches beyond the organization: %+v", body, request)
+			}
+			return named(request)
 		})
 	})
 }

@@ -51,6 +51,7 @@ func forTools(document map[string]any) {
 		path = strings.TrimPrefix(path, "/tenzo")
 		path = strings.TrimPrefix(path, "/orgs/{org}")
 		withoutOrg(operations)
+		withoutAdminOnly(operations)
 		for _, operation := range operations {
 			if o, ok := operation.(map[string]any); ok {
 				withoutOrg(o)
@@ -62,6 +63,24 @@ func forTools(document map[string]any) {
 	parameters := components["parameters"].(map[string]any)
 	delete(parameters, "Org")
 	delete(parameters, "OrgFilter")
+}
+
+// withoutAdminOnly removes the properties of bodies that only the admin surface takes.
+func withoutAdminOnly(node any) {
+	switch n := node.(type) {
+	case map[string]any:
+		for key, value := range n {
+			if property, ok := value.(map[string]any); ok && property["x-admin-only"] == true {
+				delete(n, key)
+				continue
+			}
+			withoutAdminOnly(value)
+		}
+	case []any:
+		for _, value := range n {
+			withoutAdminOnly(value)
+		}
+	}
 }
 
 // withoutOrg removes the parameters that name an organization.

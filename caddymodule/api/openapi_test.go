@@ -144,6 +144,7 @@ func TestAnswersFitTheOpenAPIDocument(t *testing.T) {
 	}
 	fits("GET", "/tenzo/dead-letters?org=acme", "", true)
 	fits("POST", "/tenzo/dead-letters/replay", `{"org": "acme"}`, true)
+	fits("POST", "/tools/acme/dead-letters/replay", `{"all": true, "org": "acme"}`, false)
 	fits("DELETE", "/tools/acme/webhook", "", true)
 	fits("PUT", "/tenzo/orgs/acme/webhook", `{"url": "https://a.example/"}`, true)
 	fits("DELETE", "/tenzo/orgs/acme/webhook", "", true)

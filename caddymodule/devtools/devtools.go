@@ -53,6 +53,11 @@ type Caller struct {
 	// prefix (handle_path). Default: the request's path.
 	Path string
 
+	// Mounts are the paths, with a trailing slash, that may lead to the page. Default: unknown, so
+	// that any path with a trailing slash is the page. If a prefix was removed, the root is one of
+	// them.
+	Mounts []string
+
 	ByAPIKey bool // an API key admitted the request; such requests get 403
 }
 
@@ -66,7 +71,15 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, c Caller) {
 	if c.Path == "" {
 		c.Path = r.URL.Path
 	}
-	target := locate(r.URL.Path)
+	var target target
+	if mounts := c.Mounts; mounts != nil {
+		if c.Path != r.URL.Path {
+			mounts = append([]string{"/"}, mounts...)
+		}
+		target = locateUnder(mounts, r.URL.Path)
+	} else {
+		target = locate(r.URL.Path)
+	}
 	switch {
 	case target.api:
 		h.API.ServeOrganization(w, r, c.Org, target.name)
@@ -94,8 +107,9 @@ func refuse(r *http.Request, c Caller) *problem.Error {
 		return &problem.Error{Status: http.StatusForbidden, Code: "api_key_not_allowed", Detail: "an API key cannot administer API keys or webhooks"}
 	case !config.ValidID(c.Org):
 		return &problem.Error{Status: http.StatusForbidden, Code: "no_organization", Detail: "the request belongs to no organization"}
-	case writes(r) && !sameOrigin(r):
-		return &problem.Error{Status: http.StatusForbidden, Code: "cross_origin", Detail: "changes are accepted only from the page itself, not from another origin"}
+	case guard.Check(r) != nil:
+		return &problem.Error{Status: http.StatusForbidden, Code: "cross_origin", Detail: "changes are accepted only from the page itself, not from another origin. " +
+			"A proxy in front of the gateway must pass the header Sec-Fetch-Site, and Host as the browser sent it"}
 	}
 	return nil
 }

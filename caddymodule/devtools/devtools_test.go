@@ -54,7 +54,7 @@ func do(h *Handler, q request) *http.Response {
 	if q.body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if q.caller == (Caller{}) {
+	if q.caller.Org == "" && q.caller.Path == "" && !q.caller.ByAPIKey {
 		q.caller.Org = "acme"
 	}
 	w := httptest.NewRecorder()
@@ -114,6 +114,48 @@ func TestMounts(t *testing.T) {
 	}
 }
 
+// Where the mounts are known, every other path is 404.
+func TestKnownMounts(t *testing.T) {
+	h, _ := newHandler(t)
+	tools := []string{"/tools/", "/a/Tools/"}
+	for _, c := range []struct {
+		path, original string
+		mounts         []string
+		status         int
+	}{
+		{"/", "", []string{"/"}, 200},
+		{"/assets/app.js", "", []string{"/"}, 200},
+		{"/api/keys", "", []string{"/"}, 200},
+		{"/config/", "", []string{"/"}, 404},
+		{"/api/", "", []string{"/"}, 404},
+		{"/api", "", []string{"/"}, 404},
+		{"/config", "", []string{"/"}, 404},
+		{"/tools/api/keys", "", []string{"/"}, 404},
+		{"/tenzo/orgs/x/keys", "", []string{"/"}, 404},
+		{"/assets/", "", []string{"/"}, 404},
+		{"//", "", []string{"/"}, 404},
+		{"/tools/", "", tools, 200},
+		{"/TOOLS/api/keys", "", tools, 200},
+		{"/a/tools/assets/style.css", "", tools, 200},
+		{"/tools", "", tools, 308},
+		{"/", "", tools, 404},
+		{"/other/", "", tools, 404},
+		{"/tools/x/api/keys", "", tools, 404},
+		{"/tools/tools/", "", tools, 404},
+		{"/", "/tools/", tools, 200},
+		{"/api/keys", "/tools/api/keys", tools, 200},
+		{"/x/", "/tools/x/", tools, 404},
+		{"/", "/tools", tools, 308},
+		{"/api/v1/tools/api/keys", "", []string{"/api/v1/tools/"}, 200},
+		{"/api/v1/tools/", "", []string{"/api/v1/tools/"}, 200},
+	} {
+		r := do(h, request{path: c.path, caller: Caller{Org: "acme", Path: c.original, Mounts: c.mounts}})
+		if r.StatusCode != c.status {
+			t.Errorf("%s (%s) under %v: %d, want %d", c.path, c.original, c.mounts, r.StatusCode, c.status)
+		}
+	}
+}
+
 // An unknown path of the API is not taken for a known one, whatever its end; and a write to a
 // folder in it is not answered by the page.
 func TestNoPathPassesForAnother(t *testing.T) {
@@ -167,22 +209,21 @@ func TestWritesComeFromThePage(t *testing.T) {
 		header http.Header
 		ok     bool
 	}{
-		"no browser":            {nil, true},
-		"the page":              {http.Header{"Origin": {"https://tools.example"}, "Sec-Fetch-Site": {"same-origin"}}, true},
-		"an older browser":      {http.Header{"Origin": {"https://tools.example"}}, true},
-		"with its default port": {http.Header{"Origin": {"https://tools.example:443"}}, true},
-		"upper case":            {http.Header{"Origin": {"https://TOOLS.example"}}, true},
-		"another site":          {http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, false},
-		"another port":          {http.Header{"Origin": {"https://tools.example:8443"}}, false},
-		"a longer host":         {http.Header{"Origin": {"https://tools.example.evil.example"}}, false},
-		"null":                  {http.Header{"Origin": {"null"}}, false},
-		"nothing":               {http.Header{"Origin": {""}}, false},
-		"no URL":                {http.Header{"Origin": {"https://%zz"}}, false},
-		"two":                   {http.Header{"Origin": {"https://tools.example", "https://evil.example"}}, false},
-		"a sibling":             {http.Header{"Sec-Fetch-Site": {"same-site"}}, false},
-		"the address bar":       {http.Header{"Sec-Fetch-Site": {"none"}}, false},
-		"a lie in one of two":   {http.Header{"Origin": {"https://tools.example"}, "Sec-Fetch-Site": {"cross-site"}}, false},
-		"its own scheme's port": {http.Header{"Origin": {"http://tools.example:443"}}, false},
+		"no browser":                        {nil, true},
+		"the page":                          {http.Header{"Origin": {"https://tools.example"}, "Sec-Fetch-Site": {"same-origin"}}, true},
+		"an older browser":                  {http.Header{"Origin": {"https://tools.example"}}, true},
+		"behind a proxy that rewrites Host": {http.Header{"Origin": {"https://dashboard.example"}, "Sec-Fetch-Site": {"same-origin"}}, true},
+		"the address bar":                   {http.Header{"Sec-Fetch-Site": {"none"}}, true},
+		"an older one behind such a proxy":  {http.Header{"Origin": {"https://dashboard.example"}}, false},
+		"another site":                      {http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, false},
+		"another port":                      {http.Header{"Origin": {"https://tools.example:8443"}}, false},
+		"a longer host":                     {http.Header{"Origin": {"https://tools.example.evil.example"}}, false},
+		"null":                              {http.Header{"Origin": {"null"}}, false},
+		"no URL":                            {http.Header{"Origin": {"https://%zz"}}, false},
+		"two":                               {http.Header{"Origin": {"https://evil.example", "https://tools.example"}}, false},
+		"a sibling":                         {http.Header{"Sec-Fetch-Site": {"same-site"}}, false},
+		"a lie in one of two":               {http.Header{"Origin": {"https://tools.example"}, "Sec-Fetch-Site": {"cross-site"}}, false},
+		"another scheme's port":             {http.Header{"Origin": {"http://tools.example:443"}}, false},
 	} {
 		for method, path := range map[string]string{"POST": "/api/keys", "DELETE": "/api/keys/key_x", "PUT": "/api/webhook", "PATCH": "/api/webhook"} {
 			r := do(h, request{method: method, path: path, header: c.header})
@@ -194,8 +235,9 @@ func TestWritesComeFromThePage(t *testing.T) {
 			t.Errorf("%s reads with %d", name, r.StatusCode)
 		}
 	}
-	if r := do(h, request{method: "POST", path: "/api/keys", body: `{"name": "evil"}`, header: http.Header{"Origin": {"https://evil.example"}}}); r.StatusCode != http.StatusForbidden {
-		t.Errorf("%d", r.StatusCode)
+	r := do(h, request{method: "POST", path: "/api/keys", body: `{"name": "evil"}`, header: http.Header{"Origin": {"https://evil.example"}}})
+	if got := text(t, r); r.StatusCode != http.StatusForbidden || !strings.Contains(got, "must pass the header Sec-Fetch-Site") {
+		t.Errorf("%d %s", r.StatusCode, got)
 	}
 	if page, err := keys.List(t.Context(), "acme", 10, ""); err != nil || len(page.Items) != 0 {
 		t.Errorf("%d keys were made, %v", len(page.Items), err)

@@ -4,7 +4,6 @@ package devtools
 
 import (
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 )
@@ -12,37 +11,9 @@ import (
 // writes reports whether a request may change something.
 func writes(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
 
-// sameOrigin reports whether a request comes from the page itself or not from a browser: browsers
-// send Origin with every request that changes something, and newer ones Sec-Fetch-Site with every
-// request.
-func sameOrigin(r *http.Request) bool {
-	for _, site := range r.Header.Values("Sec-Fetch-Site") {
-		if site != "same-origin" {
-			return false
-		}
-	}
-	for _, origin := range r.Header.Values("Origin") {
-		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || withoutDefaultPort(u.Host, u.Scheme) != withoutDefaultPort(r.Host, u.Scheme) {
-			return false
-		}
-	}
-	return true
-}
-
-// withoutDefaultPort returns a host as browsers write it: in lower case, without the scheme's
-// default port.
-func withoutDefaultPort(host, scheme string) string {
-	host = strings.ToLower(host)
-	switch scheme {
-	case "https":
-		return strings.TrimSuffix(host, ":443")
-	case "http":
-		return strings.TrimSuffix(host, ":80")
-	default:
-		return host
-	}
-}
+// guard refuses writes that a browser sends from another origin: Sec-Fetch-Site decides if it is
+// present, otherwise Origin must be the request's host. A request without both is not a browser's.
+var guard = http.NewCrossOriginProtection()
 
 // ancestor matches an origin in a Content-Security-Policy. It excludes characters that could end
 // the directive.

@@ -62,6 +62,29 @@ func locate(path string) target {
 	}
 }
 
+// locateUnder finds the target of a path below one of the mounts, the longest that fits.
+func locateUnder(mounts []string, path string) target {
+	rest, below := "", false
+	for _, m := range mounts {
+		n := len(m) // Caddy's path matchers ignore case
+		switch {
+		case len(path) >= n && strings.EqualFold(path[:n], m) && (!below || len(path)-n < len(rest)):
+			rest, below = path[n:], true
+		case !below && strings.EqualFold(path+"/", m):
+			return target{} // the page without its slash
+		}
+	}
+	name, isAPI := strings.CutPrefix(rest, "api/")
+	switch {
+	case isAPI:
+		return target{api: true, name: name}
+	case below:
+		return target{name: rest} // "" is the page
+	default:
+		return target{name: path}
+	}
+}
+
 // isFile reports whether the last segment of a path names a file, rather than a mount without its
 // trailing slash.
 func isFile(name string) bool {

@@ -58,6 +58,7 @@ func TestSamplesVerify(t *testing.T) {
 		{payload, good[:62], secret, false},
 		{payload, "", secret, false},
 		{payload, "no hex at all", secret, false},
+		{payload, "é" + good[1:], secret, false}, // not ASCII
 	}
 	cases, err := json.Marshal(tries)
 	if err != nil {
@@ -70,6 +71,8 @@ func TestSamplesVerify(t *testing.T) {
 from sample import verify_signature
 for c in json.load(open("cases.json", encoding="utf-8")):
     assert verify_signature(c["Payload"].encode(), c["Signature"], c["Secret"]) == c["Want"], c
+assert not verify_signature(b"x", None, "s")  # no header
+assert not verify_signature(b"x", "\udce9", "s")  # a byte that is not UTF-8
 print("ok")
 `)
 	write("sample.mjs", samples["Node"])

@@ -27,6 +27,7 @@ func Write(w http.ResponseWriter, r *http.Request, e *Error) {
 	if err != nil { // strings and a number always marshal
 		text = []byte("{}")
 	}
+	text = append(text, '\n') // for terminals
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/problem+json")

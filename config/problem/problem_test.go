@@ -21,7 +21,7 @@ func TestWrite(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
 			w := httptest.NewRecorder()
 			Write(w, httptest.NewRequest(method, "/", nil), c.problem)
-			want := c.want
+			want := c.want + "\n"
 			if method == http.MethodHead {
 				want = ""
 			}
@@ -29,7 +29,7 @@ func TestWrite(t *testing.T) {
 				t.Errorf("%s: %d %s, want %d %s", method, w.Code, w.Body, c.problem.Status, want)
 			}
 			for name, value := range map[string]string{
-				"Cache-Control": "no-store", "Content-Type": "application/problem+json", "Content-Length": strconv.Itoa(len(c.want)),
+				"Cache-Control": "no-store", "Content-Type": "application/problem+json", "Content-Length": strconv.Itoa(len(c.want) + 1),
 				"X-Content-Type-Options": "nosniff",
 			} {
 				if got := w.Header().Get(name); got != value {

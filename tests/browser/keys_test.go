@@ -218,6 +218,8 @@ func TestTimeHint(t *testing.T) {
 	}
 	eval[bool](b, "document.querySelector('#generate').focus(), true")
 	b.press(kb.Tab)
+	b.await("document.activeElement.textContent === 'Revoke'")
+	b.press(kb.ArrowLeft) // a row is one Tab stop
 	b.await("document.activeElement.matches('.when')")
 	b.see("2026-03-29 00:59:59 UTC")
 	if got := eval[string](b, "document.getElementById(document.activeElement.getAttribute('aria-describedby')).textContent"); got != "2026-03-29 00:59:59 UTC" {

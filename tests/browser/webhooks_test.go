@@ -224,7 +224,7 @@ func TestDeliveriesAndRedeliver(t *testing.T) {
 	}
 	b.click("button", "Redeliver all")
 	b.see("2 events queued for redelivery.")
-	b.see("Nothing was left undelivered")
+	b.see("No undelivered events.")
 	if n := dead(); n != 0 {
 		t.Fatalf("%d dead events", n)
 	}
@@ -271,7 +271,7 @@ func TestPermanentlyFailedEvents(t *testing.T) {
 	if !eval[bool](b, "document.querySelector('#dead').compareDocumentPosition(document.querySelector('#deliveries')) === Node.DOCUMENT_POSITION_FOLLOWING") {
 		t.Error("the undelivered events stand below the deliveries")
 	}
-	b.state("webhooks-hopeless")
+	b.state("webhooks-permanent")
 	b.click("button", "Redeliver all") // all that can be redelivered, shown or not
 	b.see("25 events queued for redelivery.")
 	b.await("document.querySelectorAll('#dead tbody tr').length === 4")

@@ -1,6 +1,6 @@
-// The HTTP API, at api/… beside the page.
+// This file calls the HTTP API, at api/… relative to the page.
 
-// Problem is an error as the API words it, or as this page does where no such answer came.
+// Problem is an error in the words of the API, or of this page if the API gave none.
 export class Problem extends Error {
   constructor(status, { code = "", detail = "", field = "" } = {}) {
     super(detail && worded(status) ? detail : wordsFor(status));
@@ -10,8 +10,8 @@ export class Problem extends Error {
   }
 }
 
-// worded says whether the API's own words are for the reader. What is wrong with the server is the operator's business, and who the caller
-// is was decided before this page.
+// worded returns whether the API's words are meant for the reader. Errors of the server, and who
+// the caller is, are the operator's concern.
 const worded = (status) => status < 500 && status !== 401 && status !== 403;
 
 function wordsFor(status) {
@@ -21,7 +21,7 @@ function wordsFor(status) {
   return "This did not work.";
 }
 
-// sentence makes of the API's words, which begin in lower case, a sentence.
+// sentence turns the API's words, which begin in lower case, into a sentence.
 export function sentence(text) {
   const t = text.trim();
   if (!t) return "";
@@ -29,15 +29,15 @@ export function sentence(text) {
   return /[.!?…]$/.test(first) ? first : `${first}.`;
 }
 
-const patience = 20_000; // ms; a test delivery may take the endpoint's whole time-out
+const defaultTimeout = 20_000; // ms
 
-export async function call(method, path, body, { timeout = patience } = {}) {
+export async function call(method, path, body, { timeout = defaultTimeout } = {}) {
   let answer;
   try {
     answer = await fetch(`api/${path}`, {
       method,
       cache: "no-store",
-      redirect: "manual", // to a page to sign in, most likely
+      redirect: "manual", // most likely to a sign-in page
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(timeout),

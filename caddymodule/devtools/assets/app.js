@@ -1,8 +1,8 @@
-// Developer Tools: which of its two pages shows, and when it is fresh.
+// This file shows one of the two pages of Developer Tools and refreshes it.
 
 import { held, startDialogs } from "./dialog.js";
 import { $, show } from "./dom.js";
-import { refreshEvents, startEvents } from "./events.js";
+import { refreshEvents, startEvents, warnInactive } from "./events.js";
 import { startHints } from "./hint.js";
 import { startKeys } from "./keys.js";
 import { startVerify } from "./verify.js";
@@ -19,7 +19,7 @@ const refreshKeys = startKeys();
 
 const views = {
   "api-keys": { title: "API Keys", enter: refreshKeys, refresh: refreshKeys },
-  webhooks: { title: "Webhooks", enter: () => Promise.all([loadWebhook(), refreshEvents()]), refresh: refreshEvents },
+  webhooks: { title: "Webhooks", enter: () => Promise.all([loadWebhook().then(warnInactive), refreshEvents()]), refresh: refreshEvents },
 };
 
 let current = "";

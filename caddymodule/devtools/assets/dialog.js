@@ -1,23 +1,24 @@
-// Dialogs: what closes them, what keeps them open, and asking before something is final.
+// This file closes dialogs, keeps them open, and asks for confirmation.
 
 import { $, message, setText } from "./dom.js";
-import { toast } from "./ui.js";
+import { toast } from "./toast.js";
 
-// hold keeps a dialog open, while what cannot be called back is under way or its outcome is still to be read, or lets it go again.
+// hold keeps a dialog open, while an irrevocable action is in progress or its result has to be
+// read, or releases it.
 export function hold(dialog, held) {
-  dialog.setAttribute("closedby", held ? "none" : "closerequest"); // also where a browser lets a second Escape close what refused the first
+  dialog.setAttribute("closedby", held ? "none" : "closerequest"); // even if a browser lets a second Escape close it
 }
 
-// held says whether a dialog is kept open.
+// held returns whether a dialog is kept open.
 export const held = (dialog) => dialog.getAttribute("closedby") === "none";
 
-// disable marks a button that does nothing at the moment. It stays focusable.
+// disable marks a button as disabled. It stays focusable.
 export function disable(button, off) {
   if (off) button.setAttribute("aria-disabled", "true");
   else button.removeAttribute("aria-disabled");
 }
 
-// closable lets Cancel, Escape and a press that began and ended outside it close a dialog, unless it is held.
+// closable makes Cancel, Escape and a click outside close a dialog, unless it is held.
 export function closable(dialog, cancel) {
   let began = false;
   const outside = (event) => {
@@ -33,11 +34,12 @@ export function closable(dialog, cancel) {
 const dialog = $("confirm");
 const ok = $("confirm-ok");
 const cancel = $("confirm-cancel");
-let asked = null; // what the dialog asks
+let asked = null; // what the dialog asks to confirm
 
-// confirm asks before something is final, and does it while the dialog is open, so that what goes wrong is said there. Focus is on
-// Cancel at first; once it is done, `done` says so, and the focus is on `after`, since the button that asked may be gone. While it is
-// being done, `doing` says so: it cannot be called back any more, so the dialog stays and nothing else can be asked.
+// confirm asks before an irrevocable action, and runs it while the dialog is open, so that the
+// dialog can show its error. The focus is on Cancel at first. During the action the dialog shows
+// `doing` and stays open. Afterwards `done` is announced and `after` gets the focus, because the
+// button that asked may be gone.
 export function confirm({ title, text, ok: verb, doing, action, done, after }) {
   asked = { doing, action, done, after };
   setText($("confirm-title"), title);
@@ -49,7 +51,7 @@ export function confirm({ title, text, ok: verb, doing, action, done, after }) {
   cancel.focus();
 }
 
-// work shows whether what was asked is being done.
+// work shows whether the action is in progress.
 function work(going) {
   hold(dialog, going);
   disable(ok, going);
@@ -73,7 +75,7 @@ async function answer() {
   work(false);
   dialog.close();
   after.focus();
-  toast(done); // not before: what stands outside an open dialog is not announced
+  toast(done); // only now: nothing outside an open dialog is announced
 }
 
 export function startDialogs() {

@@ -1,8 +1,10 @@
-// Building blocks of the page. Whatever a customer typed enters it through text nodes only: nothing here parses HTML.
+// This file builds elements. Text of customers enters the page only through text nodes: nothing
+// here parses HTML.
 
 export const $ = (id) => document.getElementById(id);
 
-// h makes an element. Properties whose name has a dash, and `role`, are set as attributes; children are nodes or text.
+// h creates an element. Properties with a dash in their name, and `role`, become attributes;
+// children are nodes or text.
 export function h(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
@@ -28,7 +30,8 @@ export function icon(name) {
 
 export const badge = (kind, word) => h("span", { class: `badge ${kind}` }, word);
 
-// setText changes a text only where it differs, so that screen readers and selections are left in peace.
+// setText changes a text only if it differs, so that it does not disturb screen readers and
+// selections.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -37,7 +40,7 @@ export function show(node, visible) {
   node.hidden = !visible;
 }
 
-// message shows a text, or hides its element where there is none.
+// message shows a text, or hides its element if the text is empty.
 export function message(node, text) {
   setText(node, text || "");
   show(node, Boolean(text));
@@ -56,7 +59,8 @@ const second = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSty
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
 export const number = new Intl.NumberFormat();
 
-// when shows a moment in the reader's zone. Its exact UTC is in a hint that opens on hover, focus and tap (hint.js).
+// when shows a time in the reader's zone. A hint with the exact UTC opens on hover, focus and tap
+// (hint.js).
 export function when(iso, { seconds = false } = {}) {
   const at = new Date(iso);
   const [head, tail] = dayAndTime(seconds ? second : minute, at).map((part) => h("span", {}, part));
@@ -64,7 +68,8 @@ export function when(iso, { seconds = false } = {}) {
   return h("button", { type: "button", class: "when", "data-utc": utc(at) }, time);
 }
 
-// dayAndTime formats a moment in two parts, between which alone a line may break; in one where the reader's language mingles them.
+// dayAndTime formats a time in two parts, so that a line can break only between them. It returns
+// one part if the reader's language mixes day and time.
 function dayAndTime(format, at) {
   const parts = format.formatToParts(at);
   const clock = parts.map((p) => (p.type === "literal" ? null : ["hour", "minute", "second", "dayPeriod"].includes(p.type)));

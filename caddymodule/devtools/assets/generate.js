@@ -1,26 +1,28 @@
-// The dialog that makes a key. The key stands in one element of the page while the dialog shows it, and nowhere else: not in a variable,
-// not in storage, not in the history. Closing the dialog, or leaving the page, empties that element.
+// This file is the dialog that creates a key. While the dialog shows the key, one element of the
+// page contains it, and nothing else does: no variable, no storage, no history. Closing the dialog
+// or leaving the page empties that element.
 
 import { call } from "./api.js";
 import { closable, disable, hold } from "./dialog.js";
 import { $, fieldError, message, setText, show, zone } from "./dom.js";
-import { wrongName } from "./name.js";
-import { busy, copied, copy } from "./ui.js";
+import { busy } from "./states.js";
+import { copied, copy } from "./toast.js";
+import { wrongName } from "./validate-name.js";
 
 const dialog = $("generate-dialog");
 const form = $("generate-form");
 const nameInput = $("key-name");
 const dateInput = $("key-expires");
 const inputs = { name: nameInput, expires_at: dateInput };
-const lastDay = "9999-12-30"; // the API's times end with the year 9999 in UTC, wherever the reader is
+const lastDay = "9999-12-30"; // the API's times end with the year 9999 in UTC, in every zone of a reader
 
-// What the API refuses although check did not, by the field, in the reader's words.
+// The words for values that the API refuses although check did not, by field.
 const words = {
   name: "A name cannot hold one of these characters. Use letters, digits and simple symbols.",
   expires_at: "This day cannot be chosen: it is past, or too far away.",
 };
 
-let making = false; // a key is being made: its answer is shown whatever happens meanwhile
+let creating = false; // a key is being created; its answer is shown whatever happens meanwhile
 
 function forget() {
   setText($("generated-key"), "");
@@ -28,16 +30,17 @@ function forget() {
   setText($("generated-label"), "");
 }
 
-// step shows the form, or the key that was made: a stray Escape must not lose that one; Done closes.
-function step(made) {
-  show(form, !made);
-  show($("generated"), made);
-  dialog.setAttribute("aria-labelledby", made ? "generated-title" : "generate-title");
-  hold(dialog, made);
+// step shows the form or the new key. Escape must not lose the key; only Done closes the dialog
+// then.
+function step(shown) {
+  show(form, !shown);
+  show($("generated"), shown);
+  dialog.setAttribute("aria-labelledby", shown ? "generated-title" : "generate-title");
+  hold(dialog, shown);
 }
 
 function open() {
-  if (!making) {
+  if (!creating) {
     form.reset();
     forget();
     clear();
@@ -60,13 +63,13 @@ function localDay(d) {
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
 }
 
-// endOfDay is the last second of a day in the reader's zone.
+// endOfDay returns the last second of a day in the reader's zone.
 function endOfDay(day) {
   const [year, month, date] = day.split("-").map(Number);
   return new Date(year, month - 1, date, 23, 59, 59);
 }
 
-// check says what is wrong with the form next to the fields, and returns whether nothing is.
+// check shows errors of the form next to the fields, and returns whether there are none.
 function check() {
   clear();
   fieldError(nameInput, wrongName(nameInput.value.trim()));
@@ -79,12 +82,12 @@ function check() {
 }
 
 async function generate(refresh) {
-  const wish = { name: nameInput.value.trim(), expires_at: dateInput.value ? endOfDay(dateInput.value).toISOString() : null };
+  const params = { name: nameInput.value.trim(), expires_at: dateInput.value ? endOfDay(dateInput.value).toISOString() : null };
   wait(true);
   try {
-    const made = await call("POST", "keys", wish);
+    const created = await call("POST", "keys", params);
     wait(false);
-    showKey(made);
+    showKey(created);
   } catch (problem) {
     wait(false);
     const input = inputs[problem.field];
@@ -95,21 +98,21 @@ async function generate(refresh) {
       message($("generate-error"), problem.message);
     }
   }
-  refresh(); // also where no answer came: the key may have been made
+  refresh(); // even without an answer: the key may have been created
 }
 
-// wait keeps the dialog open while a key is being made: there would be no other place to show it.
+// wait keeps the dialog open while a key is being created, because only the dialog can show it.
 function wait(going) {
-  making = going;
+  creating = going;
   hold(dialog, going);
   disable($("generate-cancel"), going);
 }
 
-function showKey(made) {
-  setText($("generated-label"), made.name);
-  setText($("generated-key"), made.key);
+function showKey(created) {
+  setText($("generated-label"), created.name);
+  setText($("generated-key"), created.key);
   step(true);
-  if (!dialog.open) dialog.showModal(); // the page was left meanwhile, and has come back
+  if (!dialog.open) dialog.showModal(); // the page was left meanwhile and has been restored
   $("generated-copy").focus();
 }
 
@@ -117,7 +120,7 @@ export function startGenerate(refresh) {
   setText($("key-expires-hint"), `The key works until 23:59:59 of that day in your time zone (${zone}). Without a date it does not expire.`);
   $("generate").addEventListener("click", open);
   $("generated-done").addEventListener("click", () => {
-    forget(); // at once: the event of closing comes later
+    forget(); // at once: the close event comes later
     dialog.close();
   });
   form.addEventListener("input", (event) => {
@@ -135,7 +138,7 @@ export function startGenerate(refresh) {
     setText($("generated-status"), worked ? "Copied. Store it in a secure location." : "Your browser does not allow copying here. Select the key and copy it yourself.");
   });
   closable(dialog, $("generate-cancel"));
-  dialog.addEventListener("close", () => { if (!dialog.open) forget(); }); // the event comes later than the closing
+  dialog.addEventListener("close", () => { if (!dialog.open) forget(); }); // the event may come after the dialog was opened again
   window.addEventListener("pagehide", () => {
     forget();
     dialog.close();

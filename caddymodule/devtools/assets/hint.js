@@ -1,5 +1,5 @@
-// The hint that says a time's exact UTC: one element for the whole page, shown for whatever has the attribute data-utc on hover, on
-// keyboard focus and on tap. Escape closes it.
+// This file shows the exact UTC of a time: one element for the whole page, for every element with
+// the attribute data-utc, on hover, keyboard focus and tap. Escape closes it.
 
 import { $, setText } from "./dom.js";
 
@@ -52,7 +52,7 @@ export function startHints() {
   window.addEventListener("scroll", close, { passive: true, capture: true });
 }
 
-// forgetHint closes the hint where its owner has left the page.
+// forgetHint closes the hint if its owner has been removed from the page.
 export function forgetHint() {
   if (owner && !owner.isConnected) close();
 }

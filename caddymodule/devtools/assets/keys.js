@@ -1,15 +1,15 @@
-// The page API Keys: the list, and revoking.
+// This file is the page API Keys: the list, and revocation.
 
 import { call } from "./api.js";
 import { confirm } from "./dialog.js";
 import { $, badge, h, number, when } from "./dom.js";
 import { startGenerate } from "./generate.js";
 import { makeList } from "./list.js";
-import { empty } from "./ui.js";
+import { empty } from "./states.js";
 
-const soon = 7 * 24 * 3600 * 1000; // ms before its expiry when a key is said to expire soon
+const soon = 7 * 24 * 3600 * 1000; // ms before its expiry from which a key is shown as expiring soon
 
-// stateOf is the state of a key, as of now.
+// stateOf returns the current state of a key.
 function stateOf(key) {
   if (key.status !== "active") return key.status;
   if (!key.expires_at) return "active";
@@ -32,7 +32,7 @@ const columns = [
     from: (k) => [k.name, k.hint],
     cell: (k) => [h("span", { class: "name" }, k.name), h("code", { class: "sub", translate: false }, k.hint)],
   },
-  { title: "Created", from: (k) => k.created_at, cell: (k) => (k.created_at ? when(k.created_at) : "Unknown") },
+  { title: "Created", zoned: true, from: (k) => k.created_at, cell: (k) => (k.created_at ? when(k.created_at) : "Unknown") },
   {
     title: "Last used",
     from: (k) => k.last_used_at,
@@ -92,6 +92,7 @@ export function startKeys() {
     columns,
     id: (k) => k.id,
     nothing: empty("key", "No API keys yet", "Click Generate New Key to create your first one. You will see its usage here."),
+    search: { label: "Search API keys", from: 20, text: (k) => `${k.name} ${k.hint} ${k.id} ${states[stateOf(k)][1]}`, none: "No API key matches." },
   });
   startGenerate(list.refresh);
   return list.refresh;

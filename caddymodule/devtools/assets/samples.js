@@ -1,15 +1,16 @@
-// Code that verifies signatures, by language. A test runs each sample, so nothing is imported here.
+// This file has code that verifies signatures, by language. A test runs each sample.
 
 export const samples = {
   Python: `import hashlib
 import hmac
 
 
-def verify_signature(payload: bytes, signature: str, secret: str) -> bool:
+def verify_signature(payload: bytes, signature: str | None, secret: str) -> bool:
     """payload: the exact bytes of the body.
-    signature: the header X-Webhook-Signature."""
+    signature: the header X-Webhook-Signature, or None if it is missing."""
     expected = hmac.new(secret.encode("utf-8"), payload, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, signature)
+    given = (signature or "").encode("utf-8", "replace")
+    return hmac.compare_digest(expected.encode("ascii"), given)
 `,
   Node: `import { createHmac, timingSafeEqual } from "node:crypto";
 

@@ -1,8 +1,8 @@
-// The part of the page Webhooks that shows code to verify signatures, ready to copy.
+// This file shows code that verifies signatures, ready to copy.
 
 import { $, h } from "./dom.js";
 import { samples } from "./samples.js";
-import { copied, copy, toast } from "./ui.js";
+import { copied, copy, toast } from "./toast.js";
 
 export function startVerify() {
   const names = Object.keys(samples);

@@ -1,9 +1,10 @@
-// The form of the page Webhooks. The secret goes one way: the page shows one only while it has not been saved.
+// This file is the form of the page Webhooks. It shows a secret only until the secret is saved.
 
 import { call, get } from "./api.js";
 import { confirm } from "./dialog.js";
 import { $, fieldError, message, setText, show } from "./dom.js";
-import { busy, copied, copy, failed, loading, toast } from "./ui.js";
+import { busy, failed, loading } from "./states.js";
+import { copied, copy, toast } from "./toast.js";
 
 const form = $("webhook-form");
 const url = $("url");
@@ -11,9 +12,9 @@ const secret = $("secret");
 const active = $("active");
 const inputs = { url, secret, active };
 
-let saved = null; // the webhook as the API last gave it; null: there is none
+let saved = null; // the latest webhook from the API; null: there is none
 let loaded = false;
-let removing = false; // the secret is to be removed with the next save
+let removing = false; // the next save removes the secret
 
 const hints = {
   none: "Lets you verify that requests really come from Tenzo. Choose your own or click Generate.",
@@ -22,11 +23,14 @@ const hints = {
   removing: "The secret will be removed when you save. Requests will then carry no signature.",
 };
 
+// inactive returns whether the saved webhook is switched off.
+export const inactive = () => saved !== null && !saved.active;
+
 function dirty() {
   return loaded && (url.value.trim() !== (saved?.url ?? "") || secret.value !== "" || removing || active.checked !== (saved?.active ?? false));
 }
 
-// paint shows what follows from the fields and what is saved.
+// paint shows the state that follows from the fields and the saved webhook.
 function paint() {
   setText($("active-word"), active.checked ? "Active" : "Inactive");
   $("active-word").className = `badge ${active.checked ? "good" : "off"}`;
@@ -41,7 +45,7 @@ function paint() {
   show($("webhook-delete"), saved !== null);
 }
 
-// fill puts what is saved into the fields.
+// fill puts the saved webhook into the fields.
 function fill(webhook) {
   saved = webhook;
   loaded = true;
@@ -58,7 +62,7 @@ function clear() {
   message($("form-error"), "");
 }
 
-// load reads the webhook, unless somebody is changing it here.
+// load reads the webhook, unless the form has unsaved changes.
 export async function load() {
   if (dirty()) return;
   const box = $("webhook-state");
@@ -84,11 +88,11 @@ async function save() {
     url.focus();
     return;
   }
-  const wish = { url: url.value.trim(), active: active.checked };
-  if (secret.value) wish.secret = secret.value;
-  else if (removing) wish.secret = null;
+  const change = { url: url.value.trim(), active: active.checked };
+  if (secret.value) change.secret = secret.value;
+  else if (removing) change.secret = null;
   try {
-    fill(await call("PUT", "webhook", wish));
+    fill(await call("PUT", "webhook", change));
     toast(saved.active ? "Configuration saved. Webhook delivery is active." : "Configuration saved. Webhook delivery is inactive.");
   } catch (problem) {
     const input = inputs[problem.field];
@@ -145,12 +149,15 @@ export function startWebhook(changed) {
       try {
         await call("DELETE", "webhook");
       } catch (problem) {
-        if (problem.code !== "webhook_not_found") throw problem; // somebody else was faster
+        if (problem.code !== "webhook_not_found") throw problem; // already deleted by another client
       }
       fill(null);
       changed();
     },
   }));
+  window.addEventListener("beforeunload", (event) => {
+    if (dirty()) event.preventDefault(); // the browser asks whether to leave
+  });
   window.addEventListener("pagehide", () => {
     secret.value = "";
     paint();

@@ -42,7 +42,7 @@ func All(version string) []Command {
 	}
 }
 
-// storeFlags are the flags of every command.
+// storeFlags are the flags of every command; `dispatch` has no --json.
 type storeFlags struct {
 	redis  string
 	prefix string
@@ -50,10 +50,14 @@ type storeFlags struct {
 }
 
 func (f *storeFlags) register(cmd *cobra.Command) {
+	f.registerStore(cmd)
+	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print one JSON object")
+}
+
+func (f *storeFlags) registerStore(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&f.redis, "redis", "", "`URL` of the Redis, or @file with the URL; a URL with a password only as @file or in the environment (default $TENZO_REDIS_URL, else the address of the embedded server)")
 	flags.StringVar(&f.prefix, "key-prefix", store.DefaultPrefix, "prefix of every key in Redis")
-	flags.BoolVar(&f.json, "json", false, "print one JSON object")
 }
 
 // commandTimeout bounds how long a command waits for Redis, separately for each page of a long
@@ -99,7 +103,7 @@ func (f *storeFlags) explain(st *store.Store, err error) error {
 		return err
 	// The timeout of this package or of the client.
 	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
-		return fmt.Errorf("redis at %s gives no answer: %w", st.Addr(), err)
+		return fmt.Errorf("redis at %s does not answer: %w", st.Addr(), err)
 	}
 	return err
 }

@@ -137,6 +137,7 @@ func TestUnknownSubcommandsAreRefused(t *testing.T) {
 		args []string
 		want string
 	}{
+		{[]string{"dispatch", "--json"}, "unknown flag: --json"},
 		{[]string{"keys", "nonsense"}, `unknown subcommand "nonsense" of tenzo-gateway keys: choose one of create, list, revoke`},
 		{[]string{"keys"}, "keys needs a subcommand: create, list, revoke"},
 		{[]string{"webhook", "nonsense"}, "set, show, enable, disable, delete, test, deliveries"},
@@ -145,7 +146,7 @@ func TestUnknownSubcommandsAreRefused(t *testing.T) {
 		{[]string{"events", "dead"}, "list, replay"},
 		{[]string{"init", "nonsense"}, "nonsense"},
 		{[]string{"dispatch", "nonsense"}, "nonsense"},
-		{[]string{"keys", "list", "--org", "a b"}, "--org: an organization's id is"},
+		{[]string{"keys", "list", "--org", "a b"}, "--org: an organization id must have"},
 		{[]string{"keys", "list"}, `"org" not set`},
 		{[]string{"keys", "revoke"}, "the id of the key"},
 	} {

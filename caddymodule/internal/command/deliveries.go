@@ -69,7 +69,7 @@ func showDeliveries(w io.Writer, org string, list []queue.Delivery) error {
 		}
 		switch {
 		case d.Skipped():
-			attempt = "-"
+			attempt, look = "-", yellow
 		case d.Attempt == 0:
 			attempt = "test"
 		}

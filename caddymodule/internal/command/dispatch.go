@@ -37,7 +37,7 @@ included, may run at the same time and share the work. The flags are the options
 a Caddyfile. --listen serves /metrics, /livez and /readyz.`,
 		Setup: func(cmd *cobra.Command) {
 			f := new(storeFlags)
-			f.register(cmd)
+			f.registerStore(cmd)
 			d := newDispatchFlags(cmd)
 			cmd.Args = cobra.NoArgs
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/tenzo-ai/tenzo-gateway/config"
 	"github.com/tenzo-ai/tenzo-gateway/dispatcher"
 )
@@ -34,7 +32,7 @@ func readSource(stdin io.Reader, source string) ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > maxInput {
-		return nil, fmt.Errorf("%s is larger than %s", source, humanize.IBytes(maxInput))
+		return nil, fmt.Errorf("%s is larger than %s", source, dispatcher.FormatSize(maxInput))
 	}
 	return data, nil
 }
@@ -118,5 +116,5 @@ func (f *sizeFlag) Set(s string) error {
 	return err
 }
 
-func (f *sizeFlag) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*f)), " ", "") }
+func (f *sizeFlag) String() string { return dispatcher.FormatSize(int64(*f)) }
 func (*sizeFlag) Type() string     { return "size" }

@@ -30,9 +30,12 @@ func keysCommand() Command {
 }
 
 func keysCreate(f *storeFlags) *cobra.Command {
-	var org, name, expires string
+	var (
+		org, name, expires string
+		quiet              bool
+	)
 	cmd := &cobra.Command{
-		Use:   "create --org ORG --name NAME [--expires TIME|DURATION]",
+		Use:   "create --org ORG --name NAME [--expires TIME|DURATION] [--quiet]",
 		Short: "Creates an API key and shows it once",
 		Long: `Creates an API key and shows it once: Redis stores only its SHA-256.
 
@@ -57,9 +60,12 @@ func keysCreate(f *storeFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if f.json {
+				switch {
+				case f.json:
 					err = printJSON(cmd, apimodel.CreatedKeyOf(created))
-				} else {
+				case quiet:
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), created.Secret)
+				default:
 					err = showCreated(cmd.OutOrStdout(), created)
 				}
 				if err != nil {
@@ -72,6 +78,7 @@ func keysCreate(f *storeFlags) *cobra.Command {
 	orgFlag(cmd, &org)
 	cmd.Flags().StringVar(&name, "name", "", "name of the key for people, 1 to 100 characters (required)")
 	cmd.Flags().StringVar(&expires, "expires", "", "when the key expires: a `time` with its zone, or a duration such as 90d (default never)")
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "print the key alone, for scripts")
 	_ = cmd.MarkFlagRequired("name") // the flag exists
 	return cmd
 }

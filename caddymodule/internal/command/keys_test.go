@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,14 @@ type keyJSON struct {
 	LastUsedAt *time.Time `json:"last_used_at"`
 	Status     string     `json:"status"`
 	Replica    string     `json:"replica"`
+}
+
+func TestKeysCreateQuiet(t *testing.T) {
+	startStore(t)
+	key := must(t, "", "keys", "create", "--org", "acme", "--name", "n", "--quiet")
+	if !regexp.MustCompile(`^tenzo_pk_[A-Za-z0-9_-]+\n$`).MatchString(key) {
+		t.Errorf("printed %q", key)
+	}
 }
 
 func TestKeysCreateListRevoke(t *testing.T) {
@@ -103,7 +112,7 @@ func notInRedis(t *testing.T, c *redis.Client, secret string) {
 
 func TestKeysCreateRefusals(t *testing.T) {
 	startStore(t)
-	refused(t, "past", "keys", "create", "--org", "acme", "--name", "x", "--expires", "2020-01-01T00:00:00Z")
+	refused(t, "has passed", "keys", "create", "--org", "acme", "--name", "x", "--expires", "2020-01-01T00:00:00Z")
 	refused(t, "--expires", "keys", "create", "--org", "acme", "--name", "x", "--expires", "soon")
 	refused(t, "name", "keys", "create", "--org", "acme", "--name", strings.Repeat("x", 101))
 	refused(t, "name", "keys", "create", "--org", "acme", "--name", "")

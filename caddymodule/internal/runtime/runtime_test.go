@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tenzo-ai/tenzo-gateway/caddymodule/internal/keyauth"
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestLatestGenerationIsCurrent(t *testing.T) {
 	var out bytes.Buffer
 	generation := func(name string) *Generation {
-		return &Generation{Log: slog.NewTextHandler(&out, nil).WithAttrs([]slog.Attr{slog.String("by", name)})}
+		return &Generation{Log: slog.NewTextHandler(&out, nil).WithAttrs([]slog.Attr{slog.String("by", name)}), Keys: keyauth.Defaults()}
 	}
 	first, second, failed := generation("first"), generation("second"), generation("failed")
 	r, err := newRuntime(Target{URL: "redis://127.0.0.1:1", Prefix: "tenzo:"}, first)
@@ -74,7 +75,7 @@ func TestUnstartedRuntimeLeavesNoMetrics(t *testing.T) {
 		}
 		return nil
 	})
-	r, err := newRuntime(Target{URL: "redis://127.0.0.1:1", Prefix: "tenzo:"}, &Generation{Log: slog.DiscardHandler})
+	r, err := newRuntime(Target{URL: "redis://127.0.0.1:1", Prefix: "tenzo:"}, &Generation{Log: slog.DiscardHandler, Keys: keyauth.Defaults()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,13 @@
-// What is wrong with the name of a key, in words: the API takes 1 to 100 printable characters and spaces.
+// This file says what is wrong with the name of a key. The API accepts 1 to 100 printable
+// characters and spaces.
 
 const most = 100; // characters
 
-// printable is what the API counts so: letters, marks, numbers, punctuation, symbols, and the ordinary space.
+// printable matches what the API accepts: letters, marks, numbers, punctuation, symbols, and the
+// ordinary space.
 const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
-// unseen names characters that are typed or pasted without being seen.
+// unseen names invisible characters that may be typed or pasted.
 const unseen = {
   "\t": "a tab",
   "\u00a0": "a no-break space",
@@ -19,7 +21,7 @@ const unseen = {
   "\ufeff": "a zero-width no-break space",
 };
 
-// wrongName says what is wrong with a name that has no space at its ends, or nothing.
+// wrongName says what is wrong with a trimmed name; it returns "" for a valid one.
 export function wrongName(name) {
   const characters = [...name];
   if (!characters.length) return "Give your key a name.";
