@@ -56,6 +56,51 @@ func TestQuickRunLeavesOutWhatItMust(t *testing.T) {
 	}
 }
 
+// A full run tests every package, a quick run every package that is not left out, and a run with a
+// package this one. The script is run with programs that only write down how they are called.
+func TestRunScriptNamesPackages(t *testing.T) {
+	t.Parallel()
+	programs := t.TempDir()
+	calls := filepath.Join(programs, "calls")
+	for name, text := range map[string]string{
+		"go":         "echo \"$@\" >>" + calls + "\n[ \"$1\" != list ] || printf '%s\\n' m/config m/tests m/tests/browser m/tests/chaos\n",
+		"gofmt":      "",
+		"shellcheck": "",
+	} {
+		must(t, os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\n"+text), 0o755))
+	}
+	for _, run := range []struct {
+		args []string
+		want string // the end of the call of `go test`
+	}{
+		{[]string{"--no-install"}, "12m ./..."},
+		{[]string{"--no-install", "-run", "TestX"}, "12m -run TestX ./..."},
+		{[]string{"--no-install", "-run", "TestX", "./config"}, "12m -run TestX ./config"},
+		{[]string{"quick"}, "m/config m/tests"},
+		{[]string{"quick", "./config"}, "./config"},
+	} {
+		must(t, os.RemoveAll(calls))
+		// Without golangci-lint it ends with an error after the tests.
+		r := harness.Run(t, harness.Command{
+			Name: "tests/run.sh", Path: "./tests/run.sh", Args: run.args, Dir: harness.Root(t),
+			Env: []string{"CI=", "PATH=" + programs + ":" + os.Getenv("PATH")},
+		}, "")
+		text, err := os.ReadFile(calls)
+		if err != nil {
+			t.Fatalf("%v: %v\n%s%s", run.args, err, r.Stdout, r.Stderr)
+		}
+		var tests []string
+		for call := range strings.Lines(string(text)) {
+			if strings.HasPrefix(call, "test ") {
+				tests = append(tests, strings.TrimSpace(call))
+			}
+		}
+		if len(tests) != 1 || !strings.HasSuffix(tests[0], " "+run.want) {
+			t.Errorf("%v calls %q, want one that ends with %q", run.args, tests, run.want)
+		}
+	}
+}
+
 // testsThatRun returns the tests of one package that run one of the programs, directly or through
 // other functions of the package.
 func testsThatRun(t *testing.T, files []string, programs ...string) (tests []string) {

@@ -132,7 +132,7 @@ run_lint() {
 }
 
 # Reports whether arguments of `go test` end with a package.
-names_packages() { [[ ${*: -1} == ./* ]]; }
+names_packages() { [[ $# -gt 0 && ${*: -1} == ./* ]]; }
 
 run_tests() {
 	say "go test -race, 10 to 20 minutes the first time, then 8"
