@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,8 +15,9 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// captureStderr returns what is printed to standard error while f runs.
-func captureStderr(t *testing.T, f func()) string {
+// captureStderr redirects standard error while f runs. It returns a function that reads what was
+// printed there, also by goroutines that f started.
+func captureStderr(t *testing.T, f func()) (printed func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "stderr")
 	file, err := os.Create(path)
@@ -27,11 +29,13 @@ func captureStderr(t *testing.T, f func()) string {
 	defer func() { os.Stderr = before }()
 	os.Stderr = file
 	f()
-	printed, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	return func() string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
-	return string(printed)
 }
 
 func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
@@ -41,11 +45,16 @@ func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
 	t.Setenv("TENZO_GATEWAY_PORT", "12345")
 	addr := harness.FreeAddr(t)
 	said := captureStderr(t, func() { load(t, site(addr, "x", "webhooks")) })
-	found := regexp.MustCompile(`curl -H 'Authorization: Bearer (tenzo_pk_[A-Za-z0-9_-]+)' http://localhost:12345/`).FindStringSubmatch(said)
-	if found == nil {
-		t.Fatalf("said %q", said)
-	}
-	key := found[1]
+	curl := regexp.MustCompile(`curl -H 'Authorization: Bearer (tenzo_pk_[A-Za-z0-9_-]+)' http://localhost:12345/`)
+	var key string
+	harness.Eventually(t, 10*time.Second, func() error {
+		found := curl.FindStringSubmatch(said())
+		if found == nil {
+			return fmt.Errorf("said %q", said())
+		}
+		key = found[1]
+		return nil
+	})
 	awaitFollower(t)
 	ask := func(when string) {
 		t.Helper()
@@ -54,7 +63,7 @@ func TestEmbeddedRedisSurvivesReloads(t *testing.T) {
 		}
 	}
 	ask("at first")
-	if said := captureStderr(t, func() { load(t, site(addr, "y", "webhooks")) }); regexp.MustCompile("tenzo_pk_").MatchString(said) {
+	if said := captureStderr(t, func() { load(t, site(addr, "y", "webhooks")) }); strings.Contains(said(), "tenzo_pk_") {
 		t.Error("a reload showed a key")
 	}
 	ask("after a reload")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -59,7 +60,7 @@ func startEmbedded(rawURL string, st *store.Store, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	go welcome(key, u.Host)
+	go welcome(os.Stderr, key, u.Host)
 	return nil
 }
 
@@ -74,8 +75,8 @@ func CloseEmbedded(context.Context) {
 }
 
 // welcome prints how to begin, once the configuration is served, so that it comes last. It prints
-// to standard error and not to a log, because it shows a key.
-func welcome(key apikey.Created, redisAddr string) {
+// to standard error and not to a log, because it shows a key. It ends within about a minute.
+func welcome(out io.Writer, key apikey.Created, redisAddr string) {
 	for deadline := time.Now().Add(time.Minute); caddy.ActiveContext().Context == nil; {
 		if time.Now().After(deadline) {
 			return // the start failed
@@ -83,7 +84,7 @@ func welcome(key apikey.Created, redisAddr string) {
 		time.Sleep(welcomeAfter / 10)
 	}
 	time.Sleep(welcomeAfter) // Caddy's own last lines
-	fmt.Fprint(os.Stderr, welcomeText(key, redisAddr, os.Getenv))
+	fmt.Fprint(out, welcomeText(key, redisAddr, os.Getenv))
 }
 
 // welcomeAfter is the time between the start and the text.
