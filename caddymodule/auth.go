@@ -101,7 +101,8 @@ func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		credentials = stripNoCredentials
 	}
 	place, hint := "", ""
-	if len(values) == 0 || len(values) == 1 && strings.Trim(values[0], " ") == "" { // before headers are removed
+	// Before headers are removed.
+	if len(values) == 0 || len(values) == 1 && strings.Trim(values[0], " ") == "" {
 		place, hint, _ = misplacedKey(r)
 	}
 	stripIdentity(r, credentials)
@@ -153,8 +154,8 @@ func (i *identity) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// refuse answers a refused request, or leaves that to the site's error routes, and sees to it that the
-// answer arrives although the request's body is not read.
+// refuse answers a refused request, or leaves that to the site's error routes, and sees to it that
+// the answer arrives although the request's body is not read.
 func (a *Auth) refuse(w http.ResponseWriter, r *http.Request, verdict keyauth.Verdict) error {
 	refusal := verdict.Refusal
 	caddyhttp.SetVar(r.Context(), varRefusal, refusal.Code)

@@ -50,9 +50,9 @@ const (
 	stripAllCredentials
 )
 
-// stripIdentity removes every identity that the client claims: headers, announced trailers, trailers
-// that appear only at the end of the body, and the words in Connection that would make a proxy after
-// this one remove what it sets. It also removes credentials.
+// stripIdentity removes every identity that the client claims: headers, announced trailers,
+// trailers that appear only at the end of the body, and the words in Connection that would make a
+// proxy after this one remove what it sets. It also removes credentials.
 func stripIdentity(r *http.Request, credentials credentials) {
 	removeIdentity(r.Header, credentials)
 	if _, ok := r.Header["Connection"]; ok {

@@ -101,7 +101,8 @@ func cutKeysIn(log *caddy.CustomLog) bool {
 	if s := log.Sampling; s != nil { // Caddy has put the defaults in place
 		fresh = zapcore.NewSamplerWithOptions(fresh, s.Interval, s.First, s.Thereafter)
 	}
-	if tee := reflect.ValueOf(*core); tee.Kind() == reflect.Slice { // the log has a core module, too
+	// The log has a core module, too.
+	if tee := reflect.ValueOf(*core); tee.Kind() == reflect.Slice {
 		cores := []zapcore.Core{fresh}
 		for i := 1; i < tee.Len(); i++ {
 			cores = append(cores, tee.Index(i).Interface().(zapcore.Core))

@@ -139,7 +139,8 @@ http://%s {
 		}
 		want = append(want, w)
 	}
-	harness.Eventually(t, 10*time.Second, func() error { // it has expired; before that, its use fills the cache
+	// It has expired; before that, its use fills the cache.
+	harness.Eventually(t, 10*time.Second, func() error {
 		response, body := get(t, c, "http://"+addr, expiring.Secret)
 		known := map[string]any{"key_id": expiring.ID, "org_id": "acme"}
 		if response.StatusCode == 401 {

@@ -66,7 +66,8 @@ func TestRefusalInsteadOfContinue(t *testing.T) {
 				if _, err := io.ReadAll(response.Body); err != nil {
 					t.Error(err)
 				}
-				if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF { // the connection ends
+				// The connection ends.
+				if n, err := conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 					t.Errorf("%d bytes, %v", n, err)
 				}
 			})

@@ -10,8 +10,8 @@ import (
 // longUnit matches a number of days or weeks, which time.ParseDuration does not know.
 var longUnit = regexp.MustCompile(`[0-9.]*[dw]`)
 
-// ParseDuration reads a duration from a flag, an option or an expiry, such as 500ms, 35s, 30d, 2w or
-// 1d12h, with days of 24 hours. It accepts zero and refuses negative durations.
+// ParseDuration reads a duration from a flag, an option or an expiry, such as 500ms, 35s, 30d, 2w
+// or 1d12h, with days of 24 hours. It accepts zero and refuses negative durations.
 func ParseDuration(s string) (time.Duration, error) {
 	inHours := longUnit.ReplaceAllStringFunc(s, func(part string) string {
 		last := len(part) - 1

@@ -32,7 +32,8 @@ func TestFullRedis(t *testing.T) {
 		}
 	}
 	fill(t, r.Client(t))
-	if err := r.Client(t).ScriptFlush(storetest.Context(t)).Err(); err != nil { // as after a restart: scripts are sent whole
+	// As after a restart: scripts are sent whole.
+	if err := r.Client(t).ScriptFlush(storetest.Context(t)).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "y"}); !store.IsOOM(err) {

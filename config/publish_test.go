@@ -59,7 +59,8 @@ func TestEveryChangeKeepsTheStreamOfChangesAtItsCap(t *testing.T) {
 	})
 }
 
-// In a Cluster the announcement is a step of its own. Where it fails, what was asked for is done all the same, and the error says so.
+// In a Cluster the announcement is a step of its own. Where it fails, what was asked for is done
+// all the same, and the error says so.
 func TestAChangeThatIsNotAnnouncedHolds(t *testing.T) {
 	c := harness.StartCluster(t)
 	c.Mark(t)

@@ -8,8 +8,8 @@ const maxID = 128
 // idForm tells people what ValidID checks.
 const idForm = "1 to 128 characters of A-Z a-z 0-9 . _ : -"
 
-// ValidID reports whether s can be the id of an organization, a key or an event: 1 to 128 characters of
-// A-Z a-z 0-9 . _ : -
+// ValidID reports whether s can be the id of an organization, a key or an event: 1 to 128
+// characters of A-Z a-z 0-9 . _ : -
 func ValidID(s string) bool {
 	if len(s) < 1 || len(s) > maxID {
 		return false

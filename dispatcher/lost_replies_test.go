@@ -171,8 +171,8 @@ func (m *mixed) awaitEnd(within time.Duration) {
 	m.books(within, queue.Books{Published: 6 * n, Delivered: 3 * n, Skipped: n, Dead: 2 * n})
 }
 
-// requestsAre checks that every event was sent as often as it must, and no organization's events were
-// repeated more often than allowed.
+// requestsAre checks that every event was sent as often as it must, and no organization's events
+// were repeated more often than allowed.
 func (m *mixed) requestsAre(repeats int) {
 	m.t.Helper()
 	for org, want := range map[string]int{"good": 1, "failing": 4, "second": 2, "off": 0, "invalid": 0, "crowded": 1} {
@@ -205,8 +205,8 @@ func isEmpty(t *testing.T, d *Dispatcher) {
 	})
 }
 
-// Of each call of the dispatcher the first replies are lost, or the first requests do not arrive: no event
-// is lost, counted twice or sent more often than without the fault.
+// Of each call of the dispatcher the first replies are lost, or the first requests do not arrive:
+// no event is lost, counted twice or sent more often than without the fault.
 func TestEachCallFails(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Register", "Renew", "Dequeue", "DequeueDue", "Unpark", "ParkedOrgs", "Leased", "Requeue", "Commit"} {
@@ -261,7 +261,8 @@ func TestCallsFailAtRandom(t *testing.T) {
 			d2, _ := m.deliverOn(m.open(m.redis.URL()), m.endpoints, func(o *Options) { o.MaxInFlight = 64 })
 			for range 4 {
 				m.publishEach(10)
-				time.Sleep(300 * time.Millisecond) // so that events arrive in every state of the others
+				// So that events arrive in every state of the others.
+				time.Sleep(300 * time.Millisecond)
 			}
 			m.awaitEnd(time.Minute)
 			m.requestsAre(0)
@@ -272,8 +273,8 @@ func TestCallsFailAtRandom(t *testing.T) {
 	}
 }
 
-// A process is killed with events in every state: another one ends them, and only what was under way when
-// it died is sent again.
+// A process is killed with events in every state: another one ends them, and only what was under
+// way when it died is sent again.
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {
@@ -338,8 +339,9 @@ func (s *mortalSender) Send(ctx context.Context, r attempt.Request) attempt.Resu
 	return attempt.Result{Class: attempt.Other, Cancelled: true}
 }
 
-// The heartbeat alone fails for longer than a lease, with events in every state: the process begins no
-// attempt without a lease, another recovers the work, and the first goes on under a new registration.
+// The heartbeat alone fails for longer than a lease, with events in every state: the process begins
+// no attempt without a lease, another recovers the work, and the first goes on under a new
+// registration.
 func TestLeaseLostAtRandom(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {
@@ -374,8 +376,8 @@ func TestLeaseLostAtRandom(t *testing.T) {
 	}
 }
 
-// A shutdown comes while calls fail, with events in every state: it hands everything over, and nothing is
-// sent twice.
+// A shutdown comes while calls fail, with events in every state: it hands everything over, and
+// nothing is sent twice.
 func TestShutdownAtRandom(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {
@@ -415,7 +417,8 @@ func TestShutdownAtRandom(t *testing.T) {
 	}
 }
 
-// A fault that lasts longer than a shutdown may: the error says so, and another process recovers the work.
+// A fault that lasts longer than a shutdown may: the error says so, and another process recovers
+// the work.
 func TestShutdownWithoutRedis(t *testing.T) {
 	t.Parallel()
 	m := newMixed(t)

@@ -124,7 +124,8 @@ func TestRefusalsNameTheHostAtMost(t *testing.T) {
 	}
 }
 
-// FuzzCheckURL holds that whatever passes for a literal address is a public one, however it is spelled.
+// FuzzCheckURL holds that whatever passes for a literal address is a public one, however it is
+// spelled.
 func FuzzCheckURL(f *testing.F) {
 	for _, s := range []string{"https://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://0x7f.1/", "https://１２７.0.0.1/", "https://①②⑦.0.0.1/"} {
 		f.Add(s)

@@ -1,6 +1,7 @@
 package address
 
-// This file judges resolved addresses. The tables of IANA's special-purpose registries come from code.dny.dev/ssrf, which generates them.
+// This file judges resolved addresses. The tables of IANA's special-purpose registries come from
+// code.dny.dev/ssrf, which generates them.
 
 import (
 	"fmt"
@@ -9,11 +10,13 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// azurePlatform answers to virtual machines of Azure with their platform's secrets, from a range that is public.
+// azurePlatform answers to virtual machines of Azure with their platform's secrets, from a range
+// that is public.
 var azurePlatform = netip.MustParseAddr("168.63.129.16")
 
-// CheckIP says whether a connection to a resolved address may be made. An IPv4 address written as IPv6 (::ffff:a.b.c.d) is judged as
-// the IPv4 address it is. The error names the address and why it is refused.
+// CheckIP says whether a connection to a resolved address may be made. An IPv4 address written as
+// IPv6 (::ffff:a.b.c.d) is judged as the IPv4 address it is. The error names the address and why it
+// is refused.
 func (p *Policy) CheckIP(ip netip.Addr) error {
 	if ip.Zone() != "" {
 		return fmt.Errorf("%s is refused: it is an address with a zone, of this network only", ip)
@@ -48,7 +51,8 @@ func refused(ip netip.Addr) string {
 		return "a cloud platform's own address"
 	case ip.Is4():
 		return inSpecialRange(ip, ssrf.IPv4DeniedPrefixes)
-	case !ssrf.IPv6GlobalUnicast.Contains(ip): // NAT64, fec0::/10, 5f00::/16, ::127.0.0.1 and all that is still unassigned
+	// NAT64, fec0::/10, 5f00::/16, ::127.0.0.1 and all that is still unassigned.
+	case !ssrf.IPv6GlobalUnicast.Contains(ip):
 		return "not in the public range 2000::/3"
 	}
 	return inSpecialRange(ip, ssrf.IPv6DeniedPrefixes)

@@ -20,14 +20,17 @@ const MaxURLLength = 2048
 // maxLabel is how long a part of a name may be, in bytes (RFC 1035).
 const maxLabel = 63
 
-// localSuffixes end names that mean this machine or this network (RFC 6761, RFC 6762, RFC 8375, ICANN's .internal).
+// localSuffixes end names that mean this machine or this network (RFC 6761, RFC 6762, RFC 8375,
+// ICANN's .internal).
 var localSuffixes = []string{".localhost", ".local", ".internal", ".home.arpa", ".lan", ".localdomain", ".test", ".invalid"}
 
-// hostNames maps names to the form that is looked up in the DNS. Underscores occur in real host names, hence no strict rules.
+// hostNames maps names to the form that is looked up in the DNS. Underscores occur in real host
+// names, hence no strict rules.
 var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))
 
-// CheckURL says whether a webhook may have this URL, as far as that shows without resolving its host. The error is a sentence for
-// whoever typed it; it names the host at most, since URLs may hold tokens.
+// CheckURL says whether a webhook may have this URL, as far as that shows without resolving its
+// host. The error is a sentence for whoever typed it; it names the host at most, since URLs may
+// hold tokens.
 func (p *Policy) CheckURL(raw string) error {
 	if raw == "" {
 		return errors.New("the URL is missing")
@@ -92,7 +95,8 @@ func (p *Policy) checkHost(host string) error {
 		return errors.New("the URL's host is no valid name: each of its parts needs a character at least")
 	case slices.ContainsFunc(labels, func(l string) bool { return len(l) > maxLabel }):
 		return fmt.Errorf("the URL's host is no valid name: each of its parts may have %d characters at most", maxLabel)
-	case isNumber(last): // 127.1, 2130706433, 0x7f000001, 0177.0.0.1: addresses to some programs, names to others
+	// 127.1, 2130706433, 0x7f000001, 0177.0.0.1: addresses to some programs, names to others.
+	case isNumber(last):
 		return fmt.Errorf("%s is an address in an unusual notation; write it as four decimal numbers", ascii)
 	case p.allowsLocalNames():
 		return nil
@@ -107,7 +111,8 @@ func (p *Policy) checkHost(host string) error {
 	return nil
 }
 
-// isNumber says whether a label is one that the URL standard takes for the last part of an IPv4 address: digits, or 0x and hex digits.
+// isNumber says whether a label is one that the URL standard takes for the last part of an IPv4
+// address: digits, or 0x and hex digits.
 func isNumber(label string) bool {
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {
 		return strings.Trim(hex, "0123456789abcdef") == ""

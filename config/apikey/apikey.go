@@ -1,5 +1,5 @@
-// Package apikey creates, lists and revokes API keys, and knows their form. Command, HTTP API and page
-// all call its Service, so that each rule is written once.
+// Package apikey creates, lists and revokes API keys, and knows their form. Command, HTTP API and
+// page all call its Service, so that each rule is written once.
 package apikey
 
 import (
@@ -45,9 +45,9 @@ type Listed struct {
 	Status string
 }
 
-// createScript writes a key in one step if the store is initialized. The index and the id are written
-// first, so that a type error that cuts the script off never leaves a key that works and cannot be
-// revoked.
+// createScript writes a key in one step if the store is initialized. The index and the id are
+// written first, so that a type error that cuts the script off never leaves a key that works and
+// cannot be revoked.
 //
 // Further KEYS: 4 index, 5 key-id. Further ARGV: 5 hash, 6 score, then the fields of the key.
 var createScript = store.NewChangeScript(`
@@ -58,8 +58,8 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 7))
 publish_change()
 return 1`)
 
-// Create creates a key of org. If the reply of Redis is lost, the key may exist although nobody has its
-// secret; it is listed and can be revoked.
+// Create creates a key of org. If the reply of Redis is lost, the key may exist although nobody has
+// its secret; it is listed and can be revoked.
 func (s *Service) Create(ctx context.Context, org string, p Params) (Created, error) {
 	p.Name = strings.TrimSpace(p.Name)
 	now := s.now()
@@ -121,9 +121,9 @@ func (s *Service) write(ctx context.Context, key Key, hash string) error {
 	return nil
 }
 
-// writeInCluster writes slot by slot. If it is cut off after the index, the entry there has no record,
-// and lists skip it. After the id, the id leads nowhere. After the record, the key works from its first
-// use on: a gateway that has cached its absence learns of it within seconds anyway.
+// writeInCluster writes slot by slot. If it is cut off after the index, the entry there has no
+// record, and lists skip it. After the id, the id leads nowhere. After the record, the key works
+// from its first use on: a gateway that has cached its absence learns of it within seconds anyway.
 func (s *Service) writeInCluster(ctx context.Context, key Key, hash string, score int64, fields []any) error {
 	if err := s.store.Initialized(ctx); err != nil {
 		return err

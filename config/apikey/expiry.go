@@ -9,13 +9,13 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// maxLifetime bounds an expiry given as a duration: longer than any key should live, and far from an
-// overflow.
+// maxLifetime bounds an expiry given as a duration: longer than any key should live, and far from
+// an overflow.
 const maxLifetime = 100 * 365 * 24 * time.Hour
 
-// ParseExpiry reads when a key expires: an RFC 3339 time such as 2027-01-01T00:00:00Z, or a duration
-// from now such as 90d or 12h (config.ParseDuration). It refuses an expiry that has passed or cannot be
-// read, with a *problem.Error.
+// ParseExpiry reads when a key expires: an RFC 3339 time such as 2027-01-01T00:00:00Z, or a
+// duration from now such as 90d or 12h (config.ParseDuration). It refuses an expiry that has passed
+// or cannot be read, with a *problem.Error.
 func ParseExpiry(s string, now time.Time) (time.Time, error) {
 	s = strings.TrimSpace(s)
 	if at, err := ParseExpiryTime(s); err == nil {

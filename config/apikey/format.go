@@ -1,7 +1,7 @@
 package apikey
 
-// This file is about the form of an API key: how a key is generated, and what can be checked without
-// Redis.
+// This file is about the form of an API key: how a key is generated, and what can be checked
+// without Redis.
 
 import (
 	"crypto/rand"
@@ -51,8 +51,8 @@ var keyByte = func() (t [256]bool) {
 	return t
 }()
 
-// Generate returns a new API key: the prefix, at least 256 random bits, and a checksum of both. With nil
-// it reads crypto/rand, which never fails; it panics if another reader fails.
+// Generate returns a new API key: the prefix, at least 256 random bits, and a checksum of both.
+// With nil it reads crypto/rand, which never fails; it panics if another reader fails.
 func Generate(random io.Reader) string {
 	if random == nil {
 		random = rand.Reader
@@ -61,8 +61,8 @@ func Generate(random io.Reader) string {
 	return body + checksum(body)
 }
 
-// ChecksumOK reports whether a key ends in the checksum that keys generated here have. Keys that were
-// generated elsewhere have none, so a wrong checksum alone is no reason to refuse a key.
+// ChecksumOK reports whether a key ends in the checksum that keys generated here have. Keys that
+// were generated elsewhere have none, so a wrong checksum alone is no reason to refuse a key.
 func ChecksumOK(key string) bool {
 	if len(key) <= len(Prefix)+checksumDigits {
 		return false

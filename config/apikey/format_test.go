@@ -17,7 +17,8 @@ func TestGeneratedKeys(t *testing.T) {
 		if h := hintOf(k); h != "tenzo_pk_..."+k[len(k)-4:] {
 			t.Errorf("hint %q of %q", h, k)
 		}
-		for i := range len(k) { // each mistyped character shows, where it is one that may stand there
+		// Each mistyped character shows, where it is one that may stand there.
+		for i := range len(k) {
 			b := []byte(k)
 			b[i] = base62[(strings.IndexByte(base62, b[i])+1+i)%62]
 			if string(b) != k && Valid(string(b)) && ChecksumOK(string(b)) {

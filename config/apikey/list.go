@@ -17,8 +17,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// cursor is a position in the index of an organization: after this member or, if the member is gone,
-// after its score.
+// cursor is a position in the index of an organization: after this member or, if the member is
+// gone, after its score.
 type cursor struct {
 	score float64
 	hash  string
@@ -45,9 +45,9 @@ func parseCursor(text string) (cursor, error) {
 // record do not cost a round trip each.
 const readAhead = 100
 
-// List returns up to limit keys of org (0: 100), newest first, after a cursor (empty: the first page).
-// It skips index entries without a record, or with a record of another organization. A record that
-// breaks the rules, which a gateway refuses, is listed as expired.
+// List returns up to limit keys of org (0: 100), newest first, after a cursor (empty: the first
+// page). It skips index entries without a record, or with a record of another organization. A
+// record that breaks the rules, which a gateway refuses, is listed as expired.
 func (s *Service) List(ctx context.Context, org string, limit int, after string) (config.Page[Listed], error) {
 	if err := config.CheckOrg(org); err != nil {
 		return config.Page[Listed]{}, err
@@ -110,7 +110,8 @@ func (s *Service) startAfter(ctx context.Context, org, after string) (func(n int
 		switch {
 		case err == nil:
 			rank = at + 1
-		case errors.Is(err, redis.Nil): // gone from the index: all entries that are as new or newer were on earlier pages
+		// Gone from the index: all entries that are as new or newer were on earlier pages.
+		case errors.Is(err, redis.Nil):
 			if rank, err = client.ZCount(ctx, index, strconv.FormatFloat(c.score, 'g', -1, 64), "+inf").Result(); err != nil {
 				return nil, fmt.Errorf("listing keys: %w", err)
 			}

@@ -124,7 +124,8 @@ func TestCursorOutlivesItsItem(t *testing.T) {
 		t.Fatalf("%+v, %v", page, err)
 	}
 	st.Client().ZRem(storetest.Context(t), st.Names().OrgKeys("acme"), hashes[2])
-	made, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "newer"}) // moves every rank
+	// Moves every rank.
+	made, err := keys.Create(storetest.Context(t), "acme", apikey.Params{Name: "newer"})
 	if err != nil || made.ID == "" {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 // maxName bounds the name of a key, in characters (specification.md, section 4).
 const maxName = 100
 
-// validName reports whether s can be the name of a key: 1 to 100 printable characters, with no space at
-// either end.
+// validName reports whether s can be the name of a key: 1 to 100 printable characters, with no
+// space at either end.
 func validName(s string) bool {
 	if !utf8.ValidString(s) || strings.TrimSpace(s) != s {
 		return false

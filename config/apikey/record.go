@@ -11,8 +11,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/store"
 )
 
-// ErrInvalidRecord says that the record of a key breaks the rules of specification.md, section 4. Such
-// a key is always refused.
+// ErrInvalidRecord says that the record of a key breaks the rules of specification.md, section 4.
+// Such a key is always refused.
 var ErrInvalidRecord = errors.New("invalid key record")
 
 type recordError struct{ reason string }
@@ -21,8 +21,8 @@ func (e *recordError) Error() string        { return "invalid key record: " + e.
 func (e *recordError) Is(target error) bool { return target == ErrInvalidRecord }
 
 // FromHash reads the record of a key from its Redis hash. For a revoked key, which is one with any
-// non-empty revoked_at, the error is nil whatever else is wrong with the record. For any other record
-// that breaks a rule the error is ErrInvalidRecord, and the key holds what could be read.
+// non-empty revoked_at, the error is nil whatever else is wrong with the record. For any other
+// record that breaks a rule the error is ErrInvalidRecord, and the key holds what could be read.
 func FromHash(fields map[string]string) (Key, error) {
 	k := Key{
 		Name: cleanName(fields[store.KeyName]),
@@ -63,8 +63,8 @@ func FromHash(fields map[string]string) (Key, error) {
 	return k, invalid
 }
 
-// Status returns StatusRevoked, StatusExpired or StatusActive. Revoked takes precedence over expired. A
-// key is expired from the instant of its expiry on.
+// Status returns StatusRevoked, StatusExpired or StatusActive. Revoked takes precedence over
+// expired. A key is expired from the instant of its expiry on.
 func (k Key) Status(now time.Time) string {
 	switch {
 	case !k.RevokedAt.IsZero():

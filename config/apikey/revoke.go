@@ -39,11 +39,11 @@ func (r Replicated) String() string {
 // replicaWait is how long a revocation waits for a replica.
 const replicaWait = time.Second
 
-// revokeScript revokes a key unless it is revoked already, and replies with its fields. It replies false
-// if the record is not that of the key.
+// revokeScript revokes a key unless it is revoked already, and replies with its fields. It replies
+// false if the record is not that of the key.
 //
-// Further ARGV: 5 id, 6 organization or nothing, 7 now, 8 to 10 the names of the fields id, org_id and
-// revoked_at.
+// Further ARGV: 5 id, 6 organization or nothing, 7 now, 8 to 10 the names of the fields id, org_id
+// and revoked_at.
 var revokeScript = store.NewChangeScript(`
 allow_when_full(KEYS[1])
 local have = redis.call('HMGET', KEYS[1], ARGV[8], ARGV[9], ARGV[10])
@@ -53,8 +53,8 @@ if not have[3] or have[3] == '' then redis.call('HSET', KEYS[1], ARGV[10], ARGV[
 publish_change()
 return redis.call('HGETALL', KEYS[1])`)
 
-// Revoke revokes the key with that id, for good. Revoking a key again publishes the change again and
-// changes nothing else. If org is not empty, a key of another organization is ErrNotFound.
+// Revoke revokes the key with that id, for good. Revoking a key again publishes the change again
+// and changes nothing else. If org is not empty, a key of another organization is ErrNotFound.
 func (s *Service) Revoke(ctx context.Context, org, id string) (Key, Replicated, error) {
 	if !config.ValidID(id) || org != "" && !config.ValidID(org) {
 		return Key{}, NoReplica, ErrNotFound
@@ -78,8 +78,8 @@ func (s *Service) Revoke(ctx context.Context, org, id string) (Key, Replicated, 
 	return key, s.replicated(ctx, record), nil
 }
 
-// find returns the hash of the key with that id. A key that was created elsewhere may have no key-id
-// entry; if the organization is known, its index is searched.
+// find returns the hash of the key with that id. A key that was created elsewhere may have no
+// key-id entry; if the organization is known, its index is searched.
 func (s *Service) find(ctx context.Context, org, id string) (string, error) {
 	hash, err := s.store.Client().Get(ctx, s.store.Names().KeyByID(id)).Result()
 	if err == nil {
@@ -143,10 +143,11 @@ allow_when_full(KEYS[1])
 redis.call('HSET', KEYS[1], ARGV[5], at)
 return 1`)
 
-// replicated waits until a replica has the revocation of a key, if the server reports a replica. WAIT
-// covers the last write of its own connection (since Redis 7.2 nothing else), and replicas apply writes
-// in order. So the connection that waits writes the revocation once more. The connection that revoked
-// cannot be used: in a Cluster the client finds it by following redirections.
+// replicated waits until a replica has the revocation of a key, if the server reports a replica.
+// WAIT covers the last write of its own connection (since Redis 7.2 nothing else), and replicas
+// apply writes in order. So the connection that waits writes the revocation once more. The
+// connection that revoked cannot be used: in a Cluster the client finds it by following
+// redirections.
 func (s *Service) replicated(ctx context.Context, key string) Replicated {
 	var primary *redis.Client
 	switch c := s.store.Client().(type) {

@@ -1,7 +1,7 @@
 package apikey_test
 
-// This file tests how a revocation waits for a replica. It watches the commands, because what a Redis newer
-// than 7.0 makes of a wrong order cannot be seen on a 7.0.
+// This file tests how a revocation waits for a replica. It watches the commands, because what a
+// Redis newer than 7.0 makes of a wrong order cannot be seen on a 7.0.
 
 import (
 	"bufio"
@@ -19,12 +19,14 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/tests/harness"
 )
 
-// watched is one command that a server carried out: who sent it ("lua" for those of a script), and its words, lower case.
+// watched is one command that a server carried out: who sent it ("lua" for those of a script), and
+// its words, lower case.
 type watched struct{ from, command string }
 
 var monitorLine = regexp.MustCompile(`^\+[0-9.]+ \[[0-9]+ (\S+)\] (.*)$`)
 
-// monitor returns a function that returns the commands of a server up to and including the next one that begins with a word.
+// monitor returns a function that returns the commands of a server up to and including the next one
+// that begins with a word.
 func monitor(t *testing.T, r *harness.Redis) (until func(word string) []watched) {
 	t.Helper()
 	conn, err := net.Dial("tcp", r.Addr())
@@ -75,7 +77,8 @@ func online(t *testing.T, r *harness.Redis) {
 	})
 }
 
-// Since Redis 7.2, WAIT answers for the last write of its own connection, and on one that wrote nothing says at once that all is well.
+// Since Redis 7.2, WAIT answers for the last write of its own connection, and on one that wrote
+// nothing says at once that all is well.
 func TestTheConnectionThatWaitsForAReplicaHasWrittenTheRevocation(t *testing.T) {
 	t.Run("single", func(t *testing.T) {
 		primary := harness.StartRedis(t)
@@ -161,7 +164,8 @@ func TestRevokeWaitsForAReplica(t *testing.T) {
 		}
 		return time.Since(start)
 	}
-	// Each takes less than the second that it would wait at most; on a busy machine, one of five does.
+	// Each takes less than the second that it would wait at most; on a busy machine, one of five
+	// does.
 	quickly := func(want apikey.Replicated, atMost time.Duration) {
 		t.Helper()
 		var took time.Duration

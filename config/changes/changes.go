@@ -1,21 +1,21 @@
 // Package changes follows the stream that announces changed API keys and webhooks. Caches that
-// subscribe stop trusting a changed record within milliseconds, and learn when they may have missed a
-// change.
+// subscribe stop trusting a changed record within milliseconds, and learn when they may have missed
+// a change.
 //
 // The follower keeps a position P: the id of the last entry it delivered. Each poll sends one
 // pipeline: read the entries after P, waiting up to a second; then look whether the entry P still
 // exists. Invariants:
 //
-//   - While P is in the stream, no entry after P can have been trimmed, because trimming starts at the
-//     oldest entry. A reply that still has P proves that every change up to the moment the pipeline
+//   - While P is in the stream, no entry after P can have been trimmed, because trimming starts at
+//     the oldest entry. A reply that still has P proves that every change up to the moment the pipeline
 //     was sent has been delivered. ProvenAt is that moment.
-//   - If P is gone (trimmed, deleted, stream recreated, another server), changes may have been missed.
-//     The follower then calls Gap, after it has set a new position, so that later entries are
+//   - If P is gone (trimmed, deleted, stream recreated, another server), changes may have been
+//     missed. The follower then calls Gap, after it has set a new position, so that later entries are
 //     delivered. An empty stream has no P and proves nothing: its first entry is a Gap, and so is a
 //     reconnect to it.
-//   - A connection answers at least once a second, or is given up after readDeadline: Redis bounds the
-//     XREAD, and our own clock bounds a connection that stays silent. The first poll after a reconnect
-//     does not wait; it catches up from P.
+//   - A connection answers at least once a second, or is given up after readDeadline: Redis bounds
+//     the XREAD, and our own clock bounds a connection that stays silent. The first poll after a
+//     reconnect does not wait; it catches up from P.
 //   - Only the goroutine of Run calls handlers, one at a time, under the lock that the Subscribe
 //     methods and their cancel functions take.
 package changes
@@ -33,7 +33,8 @@ import (
 const (
 	// block is how long Redis waits for a change before it replies that there is none.
 	block = time.Second
-	// readDeadline bounds a poll that waits in Redis, so that a silent connection is given up within
+	// readDeadline bounds a poll that waits in Redis, so that a silent connection is given up
+	// within
 	// 2.5 s of its last poll. go-redis alone would add 10 s to the wait that Redis was asked for.
 	readDeadline = 2500 * time.Millisecond
 	// quickDeadline bounds a poll that does not wait in Redis.
@@ -42,8 +43,8 @@ const (
 	firstPause = 50 * time.Millisecond // between failed polls
 )
 
-// A GapHandler is told of gaps. Its method, and those of KeyHandler and WebhookHandler, are called one
-// at a time, must return fast, and must never call Redis, a Subscribe method or cancel.
+// A GapHandler is told of gaps. Its method, and those of KeyHandler and WebhookHandler, are called
+// one at a time, must return fast, and must never call Redis, a Subscribe method or cancel.
 type GapHandler interface {
 	// Gap says that changes may have been missed: everything read before this call may be stale.
 	Gap()
@@ -52,8 +53,8 @@ type GapHandler interface {
 // KeyHandler is told of changed API keys.
 type KeyHandler interface {
 	GapHandler
-	// KeyChanged gets the sha256 hex of a key and when its change was announced (the stream id of the
-	// entry, by the wall clock of Redis).
+	// KeyChanged gets the sha256 hex of a key and when its change was announced (the stream id of
+	// the entry, by the wall clock of Redis).
 	KeyChanged(hash string, announced time.Time)
 }
 
@@ -94,9 +95,9 @@ func New(st *store.Store, logger *slog.Logger) *Follower {
 	}
 }
 
-// SubscribeKeys adds a handler until cancel is called. After cancel returns, the handler is not called
-// again. Records that the handler reads from Redis after SubscribeKeys returned are kept fresh: each
-// change that such a read did not see is delivered to the handler, or a Gap is.
+// SubscribeKeys adds a handler until cancel is called. After cancel returns, the handler is not
+// called again. Records that the handler reads from Redis after SubscribeKeys returned are kept
+// fresh: each change that such a read did not see is delivered to the handler, or a Gap is.
 func (f *Follower) SubscribeKeys(h KeyHandler) (cancel func()) {
 	return subscribe(f, f.keys, h)
 }
@@ -126,8 +127,8 @@ func (f *Follower) ProvenAt() time.Time {
 	return f.provenAt
 }
 
-// Run follows the stream until ctx is done. It returns at most about 2.5 s later, because a read that
-// waits in Redis cannot be cancelled.
+// Run follows the stream until ctx is done. It returns at most about 2.5 s later, because a read
+// that waits in Redis cannot be cancelled.
 func (f *Follower) Run(ctx context.Context) {
 	pause := backoff.Jittered(firstPause) // many processes lose the same Redis at the same moment
 	for ctx.Err() == nil {

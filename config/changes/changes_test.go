@@ -22,8 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// recorder is a handler that records its calls. Changes of keys are delivered to the recorder itself,
-// changes of webhooks to its webhooks.
+// recorder is a handler that records its calls. Changes of keys are delivered to the recorder
+// itself, changes of webhooks to its webhooks.
 type recorder struct {
 	mu     sync.Mutex
 	events []string // key:…, webhook:… or gap
@@ -328,8 +328,8 @@ func TestProvesNothingWhileMute(t *testing.T) {
 	w.proven(5 * time.Second)
 }
 
-// A reply proves the changes up to the moment the poll was sent: Redis waits a second before it replies
-// that there are none.
+// A reply proves the changes up to the moment the poll was sent: Redis waits a second before it
+// replies that there are none.
 func TestProvesTheMomentOfAsking(t *testing.T) {
 	w := newRealWorld(t)
 	w.settled()

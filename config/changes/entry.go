@@ -16,8 +16,8 @@ import (
 // badLogInterval is how often ignored entries are logged.
 const badLogInterval = time.Minute
 
-// dispatchEntry tells the handlers of one entry. Fields of other programs are ignored; an entry that
-// has none of our fields is logged.
+// dispatchEntry tells the handlers of one entry. Fields of other programs are ignored; an entry
+// that has none of our fields is logged.
 func (f *Follower) dispatchEntry(e redis.XMessage) {
 	announced := announcedAt(e.ID)
 	known := false

@@ -1,6 +1,7 @@
 package changes
 
-// This file is one poll of the follower: the pipeline it sends, and what it concludes from the reply.
+// This file is one poll of the follower: the pipeline it sends, and what it concludes from the
+// reply.
 
 import (
 	"context"
@@ -63,15 +64,16 @@ func (f *Follower) poll(ctx context.Context) error {
 // isComplete reports whether the reply proves that no change was missed.
 func (f *Follower) isComplete(atPosition *redis.XMessageSliceCmd, entries []redis.XMessage) (bool, error) {
 	if atPosition == nil {
-		// The stream was empty. That proves something only while it stays empty on the same connection.
+		// The stream was empty. That proves something only while it stays empty on the same
+		// connection.
 		return f.connected && len(entries) == 0, nil
 	}
 	found, err := atPosition.Result()
 	return len(found) > 0, err
 }
 
-// seekToEnd takes the end of the stream as the position. Earlier changes may have been missed; later
-// ones are delivered.
+// seekToEnd takes the end of the stream as the position. Earlier changes may have been missed;
+// later ones are delivered.
 func (f *Follower) seekToEnd(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, quickDeadline)
 	defer cancel()

@@ -1,5 +1,6 @@
-// Package embedded is the trial Redis that lives in the process: miniredis on loopback, in memory only (specification.md, section 4). It is never a
-// default of the binary; somebody has to say `embedded`.
+// Package embedded is the trial Redis that lives in the process: miniredis on loopback, in memory
+// only (specification.md, section 4). It is never a default of the binary; somebody has to say
+// `embedded`.
 package embedded
 
 import (
@@ -19,8 +20,8 @@ type Server struct {
 	mini *miniredis.Miniredis
 }
 
-// Start starts a server on addr, a loopback address with a port, marks it as a tenzo store with the default prefix, and says once, plainly,
-// what it is not.
+// Start starts a server on addr, a loopback address with a port, marks it as a tenzo store with the
+// default prefix, and says once, plainly, what it is not.
 func Start(addr string, logger *slog.Logger) (*Server, error) {
 	if err := checkLoopback(addr); err != nil {
 		return nil, err
@@ -44,7 +45,8 @@ func (s *Server) URL() string { return "redis://" + s.mini.Addr() }
 // Close stops the server; what it holds is gone.
 func (s *Server) Close() { s.mini.Close() }
 
-// checkLoopback refuses every other address: the server has no password, and whoever reaches it owns every key.
+// checkLoopback refuses every other address: the server has no password, and whoever reaches it
+// owns every key.
 func checkLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

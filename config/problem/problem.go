@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// body is an Error as a client receives it. Its type is about:blank, since no page describes it; the
-// code tells problems apart.
+// body is an Error as a client receives it. Its type is about:blank, since no page describes it;
+// the code tells problems apart.
 type body struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -19,7 +19,8 @@ type body struct {
 	Field  string `json:"field,omitempty"`
 }
 
-// Write answers r with e, never to be cached: status, headers, and a body unless the method is HEAD.
+// Write answers r with e, never to be cached: status, headers, and a body unless the method is
+// HEAD.
 func Write(w http.ResponseWriter, r *http.Request, e *Error) {
 	text, err := json.Marshal(body{
 		"about:blank", http.StatusText(e.Status), e.Status, e.Detail, e.Code, e.Field,

@@ -1,7 +1,7 @@
 package store
 
-// This file warns about settings of Redis that will lose data some day. Settings that the server does
-// not show, as managed servers often do not, are not mentioned.
+// This file warns about settings of Redis that will lose data some day. Settings that the server
+// does not show, as managed servers often do not, are not mentioned.
 
 import (
 	"context"

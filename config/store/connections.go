@@ -1,12 +1,12 @@
 package store
 
-// This file keeps track of every open connection, so that all of them can be closed at once: go-redis
-// cannot empty its pool, and a server that became a replica keeps its connections and goes on answering
-// reads.
+// This file keeps track of every open connection, so that all of them can be closed at once:
+// go-redis cannot empty its pool, and a server that became a replica keeps its connections and goes
+// on answering reads.
 //
-// It also keeps the Cluster client from repeating a command whose reply was lost, since Redis may have
-// executed it. go-redis repeats such commands as it follows redirections, whatever MaxRetries says,
-// unless it does not recognize the error. So errors of connections are masked from it.
+// It also keeps the Cluster client from repeating a command whose reply was lost, since Redis may
+// have executed it. go-redis repeats such commands as it follows redirections, whatever MaxRetries
+// says, unless it does not recognize the error. So errors of connections are masked from it.
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 // dialTimeout bounds a dial, the TLS handshake included.
 const dialTimeout = time.Second
 
-// connections is the set of open connections of a Store. Invariant: a connection is in open from its
-// dial to its Close.
+// connections is the set of open connections of a Store. Invariant: a connection is in open from
+// its dial to its Close.
 type connections struct {
 	tls        *tlsFiles // nil: plain
 	maskErrors bool      // from go-redis
@@ -36,15 +36,15 @@ type connection struct {
 	all *connections
 }
 
-// A plainConnection lets go-redis check, before it uses an idle connection, whether the other end has
-// closed it. That is impossible below TLS: bytes that wait there may be TLS's own.
+// A plainConnection lets go-redis check, before it uses an idle connection, whether the other end
+// has closed it. That is impossible below TLS: bytes that wait there may be TLS's own.
 type plainConnection struct {
 	*connection
 	syscall.Conn
 }
 
-// maskedError is an error after which Redis may have executed a command, in a form that go-redis does not
-// recognize.
+// maskedError is an error after which Redis may have executed a command, in a form that go-redis
+// does not recognize.
 type maskedError struct{ cause error }
 
 func (m *maskedError) Error() string { return m.cause.Error() }
@@ -84,8 +84,8 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// dial dials for go-redis. Unlike the dialer of go-redis it heeds ctx during the handshake, and verifies
-// the host that is dialled.
+// dial dials for go-redis. Unlike the dialer of go-redis it heeds ctx during the handshake, and
+// verifies the host that is dialled.
 func (cs *connections) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

@@ -18,10 +18,11 @@ type ScriptCall struct {
 // EvalPipeline runs scripts in one pipeline and returns their replies in the order of calls. The
 // function with, unless nil, adds further commands to that pipeline, after the scripts.
 //
-// Scripts are sent by their hash. Calls whose script a server does not know, as after a restart, are
-// sent once more in a second pipeline, with the text of the script, and run only then: after the calls
-// that came behind them in the first pipeline. If the script is unknown again, because somebody
-// flushed all scripts between the two or another server answered, the call keeps its NOSCRIPT error.
+// Scripts are sent by their hash. Calls whose script a server does not know, as after a restart,
+// are sent once more in a second pipeline, with the text of the script, and run only then: after
+// the calls that came behind them in the first pipeline. If the script is unknown again, because
+// somebody flushed all scripts between the two or another server answered, the call keeps its
+// NOSCRIPT error.
 func (s *Store) EvalPipeline(ctx context.Context, calls []ScriptCall, with func(redis.Pipeliner)) []*redis.Cmd {
 	replies := make([]*redis.Cmd, len(calls))
 	pipe := s.client.Pipeline()

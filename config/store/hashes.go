@@ -1,7 +1,7 @@
 package store
 
-// This file reads hashes together with the schema marker: the absence of a hash means something only
-// if the marker is there.
+// This file reads hashes together with the schema marker: the absence of a hash means something
+// only if the marker is there.
 
 import (
 	"context"
@@ -20,18 +20,18 @@ type Hash struct {
 	Err         error // no reply
 }
 
-// readHash reads a hash and the marker. It writes nothing and does without MULTI: a full Redis refuses
-// every command inside a MULTI, reads too. A marker that is no string counts as absent and does not
-// spoil the hash.
+// readHash reads a hash and the marker. It writes nothing and does without MULTI: a full Redis
+// refuses every command inside a MULTI, reads too. A marker that is no string counts as absent and
+// does not spoil the hash.
 var readHash = redis.NewScript(`
 local marker = redis.pcall('GET', KEYS[2])
 if type(marker) == 'table' then marker = false end
 return {redis.call('HGETALL', KEYS[1]), marker}
 `)
 
-// ReadHashes reads hashes, each together with the schema marker, in one pipeline. The result has the
-// length and order of keys. A hash that is found is valid whether Initialized or not. One that is not
-// found means something only if Initialized.
+// ReadHashes reads hashes, each together with the schema marker, in one pipeline. The result has
+// the length and order of keys. A hash that is found is valid whether Initialized or not. One that
+// is not found means something only if Initialized.
 func (s *Store) ReadHashes(ctx context.Context, keys ...string) []Hash {
 	out := make([]Hash, len(keys))
 	if len(keys) == 0 {
@@ -74,9 +74,9 @@ func HashFields(reply any) map[string]string {
 	return fields
 }
 
-// readHashesThenMarker is ReadHashes in a Cluster, where hash and marker are in different slots. The
-// order matters: if the store lost its data and came back empty before the hash was read, it has no
-// marker afterwards either.
+// readHashesThenMarker is ReadHashes in a Cluster, where hash and marker are in different slots.
+// The order matters: if the store lost its data and came back empty before the hash was read, it
+// has no marker afterwards either.
 func (s *Store) readHashesThenMarker(ctx context.Context, keys []string, out []Hash) {
 	cmds := make([]*redis.MapStringStringCmd, len(keys))
 	pipe := s.client.Pipeline()

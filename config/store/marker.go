@@ -13,8 +13,8 @@ import (
 	"github.com/tenzo-ai/tenzo-gateway/config/problem"
 )
 
-// ErrNotInitialized says that the schema marker is missing or names another version: Redis has lost its
-// data or never had any.
+// ErrNotInitialized says that the schema marker is missing or names another version: Redis has lost
+// its data or never had any.
 var ErrNotInitialized = &problem.Error{
 	Status: http.StatusServiceUnavailable,
 	Code:   "store_not_initialized",
@@ -51,8 +51,8 @@ func (s *Store) Initialized(ctx context.Context) error {
 	return nil
 }
 
-// Initialize writes the schema marker if it is absent, and reports whether it did. A marker of another
-// version is an error.
+// Initialize writes the schema marker if it is absent, and reports whether it did. A marker of
+// another version is an error.
 func (s *Store) Initialize(ctx context.Context) (bool, error) {
 	written, err := s.client.SetNX(ctx, s.names.Schema(), SchemaVersion, 0).Result()
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Metrics are the tenzo_redis_ metrics. They are created once a process and outlive every Store. Their
-// methods, except Collectors, do nothing on nil.
+// Metrics are the tenzo_redis_ metrics. They are created once a process and outlive every Store.
+// Their methods, except Collectors, do nothing on nil.
 type Metrics struct {
 	up, initialized prometheus.Gauge
 	commands        map[string]prometheus.Counter // by result
@@ -67,14 +67,16 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.up, m.initialized, m.commandsVec, m.duration}
 }
 
-// observeCommand gets the error of a command, sent alone or in a pipeline; nil and redis.Nil are answers.
+// observeCommand gets the error of a command, sent alone or in a pipeline; nil and redis.Nil are
+// answers.
 func (m *Metrics) observeCommand(err error) {
 	if m != nil {
 		m.commands[result(err)].Inc()
 	}
 }
 
-// observeRoundTrip gets how long a command or a pipeline took. Commands that wait in Redis are left out.
+// observeRoundTrip gets how long a command or a pipeline took. Commands that wait in Redis are left
+// out.
 func (m *Metrics) observeRoundTrip(took time.Duration) {
 	if m != nil {
 		m.duration.Observe(took.Seconds())
@@ -119,8 +121,8 @@ func (m *Metrics) update() {
 	m.initialized.Set(initialized)
 }
 
-// result classifies the error of a command. NOSCRIPT is the ordinary way to learn that the text of a
-// script must be sent.
+// result classifies the error of a command. NOSCRIPT is the ordinary way to learn that the text of
+// a script must be sent.
 func result(err error) string {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil), redis.HasErrorPrefix(err, "NOSCRIPT"):

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// monitorInterval is the time between two probes. With probeTimeout it bounds how late a change is
-	// noticed: a lost marker within 2 s, a server that became a replica or hangs within 5 s.
+	// monitorInterval is the time between two probes. With probeTimeout it bounds how late a change
+	// is noticed: a lost marker within 2 s, a server that became a replica or hangs within 5 s.
 	monitorInterval = time.Second
 	probeTimeout    = time.Second
 )
@@ -23,8 +23,8 @@ const (
 // State is what a Monitor knows about its Redis.
 type State struct {
 	Up          bool      // it answers as a primary
-	Initialized bool      // its last answer was that the schema marker is there; false before the first
-	Err         error     // what is wrong: not Up, not Initialized, or it refuses writes; nil if nothing is
+	Initialized bool      // its last answer was that the marker is there; false before the first
+	Err         error     // not Up, not Initialized, or it refuses writes; nil if nothing is wrong
 	Since       time.Time // when this state began
 }
 
@@ -52,8 +52,8 @@ func (m *Monitor) State() State {
 	return m.state
 }
 
-// Run probes each second until ctx is done, and logs one line for each change of state. At the first
-// contact it gives advice on how Redis is set up.
+// Run probes each second until ctx is done, and logs one line for each change of state. At the
+// first contact it gives advice on how Redis is set up.
 func (m *Monitor) Run(ctx context.Context) {
 	defer m.store.metrics.forget(m)
 	advised := false
@@ -86,7 +86,8 @@ func (m *Monitor) probe(ctx context.Context) State {
 	defer cancel()
 	s, initialized, err := m.store.probe(ctx)
 	switch {
-	case connectionLost(err): // the server ended or restarted: every pooled connection has ended too
+	// The server ended or restarted: every pooled connection has ended too.
+	case connectionLost(err):
 		m.store.conns.drop()
 		return State{Initialized: m.State().Initialized, Err: err}
 	case err != nil:
@@ -99,8 +100,8 @@ func (m *Monitor) probe(ctx context.Context) State {
 	return State{Up: true, Initialized: true, Err: m.store.probeWrite(ctx)}
 }
 
-// probe asks for role and marker in one round trip. A server that turns out to be a replica loses all
-// its connections: those that were open when it became one would go on answering reads.
+// probe asks for role and marker in one round trip. A server that turns out to be a replica loses
+// all its connections: those that were open when it became one would go on answering reads.
 func (s *Store) probe(ctx context.Context) (server, bool, error) {
 	if s.cluster { // a replica of a Cluster redirects us to its primary
 		initialized, err := s.hasMarker(ctx)
@@ -124,9 +125,9 @@ func (s *Store) probe(ctx context.Context) (server, bool, error) {
 }
 
 // probeWrite returns why Redis refuses writes, or nil. It sends a write that changes nothing and is
-// neither replicated nor written to the append-only file: Redis checks whether it may write before it
-// looks at the text to be set, which is empty. It reaches one primary of a Cluster, which is the one
-// with the marker.
+// neither replicated nor written to the append-only file: Redis checks whether it may write before
+// it looks at the text to be set, which is empty. It reaches one primary of a Cluster, which is the
+// one with the marker.
 func (s *Store) probeWrite(ctx context.Context) error {
 	err := s.client.SetRange(ctx, s.names.Schema(), 0, "").Err()
 	if !refusesWrites(err) {

@@ -5,7 +5,8 @@ import "strings"
 // DefaultPrefix begins every key unless key_prefix says otherwise (specification.md, section 4).
 const DefaultPrefix = "tenzo:"
 
-// SchemaVersion is the value of the schema marker that this code understands (specification.md, section 4).
+// SchemaVersion is the value of the schema marker that this code understands (specification.md,
+// section 4).
 const SchemaVersion = "1"
 
 // ConsumerGroup is the dispatcher's group on the events stream (specification.md, section 4).
@@ -54,7 +55,8 @@ const (
 	EventID      = "id"
 )
 
-// Further fields of an entry of the dead stream. A replayed event also carries published_at, privately.
+// Further fields of an entry of the dead stream. A replayed event also carries published_at,
+// privately.
 const (
 	DeadPublishedAt = "published_at"
 	DeadReason      = "reason"
@@ -75,8 +77,8 @@ const (
 	DeliveryAt         = "at"
 )
 
-// The prefixes, after Slot, of the helper keys that depend on a process or on the fields of an entry.
-// Only the scripts of the queue build these keys; package queue hands them the prefixes.
+// The prefixes, after Slot, of the helper keys that depend on a process or on the fields of an
+// entry. Only the scripts of the queue build these keys; package queue hands them the prefixes.
 const (
 	LeasePrefix    = "lease:"    // + process: the string with a time to live that keeps its work
 	HeldPrefix     = "held:"     // + process: the hash of the entries that it works on
@@ -85,11 +87,12 @@ const (
 	MarkPrefix     = "mark:"     // + organization/id: the string that deduplicates an event id
 )
 
-// Names builds the names of the keys that this code uses in Redis. Besides it, only the Lua library of
-// package queue spells names, those under Slot.
+// Names builds the names of the keys that this code uses in Redis. Besides it, only the Lua library
+// of package queue spells names, those under Slot.
 type Names struct {
 	prefix string
-	slot   string // "{<prefix>events}:", the hash slot that the events stream shares with its helper keys
+	// "{<prefix>events}:", the hash slot that the events stream shares with its helper keys.
+	slot string
 }
 
 // NewNames returns the names under a prefix without braces.
@@ -97,8 +100,8 @@ func NewNames(prefix string) Names {
 	return Names{prefix: prefix, slot: "{" + prefix + "events}:"}
 }
 
-// ValidPrefix reports whether p can begin every key: it is not empty and contains neither braces, which
-// would move the hash slots, nor spaces.
+// ValidPrefix reports whether p can begin every key: it is not empty and contains neither braces,
+// which would move the hash slots, nor spaces.
 func ValidPrefix(p string) bool { return p != "" && !strings.ContainsAny(p, "{} \t\r\n") }
 
 // Key is the hash of an API key, by the sha256 hex of the whole key.
@@ -129,7 +132,8 @@ func (n Names) Deliveries(org string) string { return n.prefix + "deliveries:" +
 // Events is the stream that producers publish to.
 func (n Names) Events() string { return n.prefix + "events" }
 
-// The names below share the hash slot of Events, so that one script may use them all, in a Cluster too.
+// The names below share the hash slot of Events, so that one script may use them all, in a Cluster
+// too.
 
 // Dead is the stream of dead letters.
 func (n Names) Dead() string { return n.slot + "dead" }
@@ -138,7 +142,8 @@ func (n Names) Dead() string { return n.slot + "dead" }
 // organization.
 func (n Names) DeadByOrg() string { return n.slot + "dead-orgs" }
 
-// DeadByID is the sorted set, read by lexicographic range, that finds dead letters by their event id.
+// DeadByID is the sorted set, read by lexicographic range, that finds dead letters by their event
+// id.
 func (n Names) DeadByID() string { return n.slot + "dead-ids" }
 
 // Books is the hash of totals that must balance (specification.md, section 6).
@@ -153,6 +158,6 @@ func (n Names) Retry() string { return n.slot + "retry" }
 // ParkedOrgs is the sorted set of organizations with parked entries, by when they were last served.
 func (n Names) ParkedOrgs() string { return n.slot + "parked" }
 
-// Slot is the prefix of the names in the hash slot of Events. Scripts append the names that depend on
-// the fields of an entry or on a process.
+// Slot is the prefix of the names in the hash slot of Events. Scripts append the names that depend
+// on the fields of an entry or on a process.
 func (n Names) Slot() string { return n.slot }

@@ -56,10 +56,11 @@ func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 	}
 }
 
-// markUnsent gives the commands of a pipeline the error of a connection that the server refused before
-// any of them was sent: a wrong password, an unknown database, a missing right. go-redis takes that
-// error for the reply to a command, and leaves each command without an error and with an empty value,
-// which would pass for a reply. Only the text is kept, so that nobody takes it for a reply either.
+// markUnsent gives the commands of a pipeline the error of a connection that the server refused
+// before any of them was sent: a wrong password, an unknown database, a missing right. go-redis
+// takes that error for the reply to a command, and leaves each command without an error and with an
+// empty value, which would pass for a reply. Only the text is kept, so that nobody takes it for a
+// reply either.
 func markUnsent(cmds []redis.Cmder, err error) {
 	if err == nil || slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
 		return

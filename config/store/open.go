@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// answerTimeout bounds the wait for a reply if the context has no earlier deadline. Redis itself may
-	// stall for up to two seconds when its append-only file waits for the disk.
+	// answerTimeout bounds the wait for a reply if the context has no earlier deadline. Redis
+	// itself may stall for up to two seconds when its append-only file waits for the disk.
 	answerTimeout = 3 * time.Second
 	// poolTimeout bounds the wait for a free connection.
 	poolTimeout = time.Second
@@ -33,12 +33,12 @@ type Options struct {
 	Metrics *Metrics // of every command and of the state that a Monitor finds; nil: none
 }
 
-// silenceClient keeps go-redis from logging every failed dial to standard error in its own format: this
-// program returns errors, and Monitor logs the state. The logger of go-redis is global.
+// silenceClient keeps go-redis from logging every failed dial to standard error in its own format:
+// this program returns errors, and Monitor logs the state. The logger of go-redis is global.
 var silenceClient = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
 
-// Open prepares the clients for a Redis and never dials. Its errors say what is wrong with the URL, but
-// never its password.
+// Open prepares the clients for a Redis and never dials. Its errors say what is wrong with the URL,
+// but never its password.
 func Open(o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
@@ -110,8 +110,9 @@ type sharedOptions struct {
 	dialTimeout, readTimeout, writeTimeout, poolWait *time.Duration
 }
 
-// apply sets the options. Nothing is retried: Redis may have executed a command whose reply was lost,
-// and only the caller knows what to do then. In go-redis, the dialer's retries count attempts.
+// apply sets the options. Nothing is retried: Redis may have executed a command whose reply was
+// lost, and only the caller knows what to do then. In go-redis, the dialer's retries count
+// attempts.
 func (o sharedOptions) apply(dial dialFunc, blocking bool) {
 	*o.dialer, *o.tlsConfig = dial, nil // dial makes the TLS connection
 	*o.maxRetries, *o.dialerRetries = -1, 1

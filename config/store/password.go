@@ -30,8 +30,8 @@ func (t *target) setPasswordFile(path string) {
 	}
 }
 
-// checkPasswordFile reads the password of the data server once, so that an error in its file shows when
-// the URL is set.
+// checkPasswordFile reads the password of the data server once, so that an error in its file shows
+// when the URL is set.
 func checkPasswordFile(u *url.URL, q url.Values, s shape) error {
 	path := q.Get("password_file")
 	if path == "" {

@@ -15,13 +15,13 @@ import (
 
 // changeLib is placed before each script that changes a record and publishes the change.
 //
-// KEYS: record[, changes, schema[, further keys]]; in a Cluster the record alone, since a script there
-// may not touch keys in different slots. ARGV: cap of the changes stream, field and value of the
+// KEYS: record[, changes, schema[, further keys]]; in a Cluster the record alone, since a script
+// there may not touch keys in different slots. ARGV: cap of the changes stream, field and value of the
 // change, schema version, then the arguments of the script itself.
 //
 // A Redis at maxmemory refuses a script whose first write could take memory, and does not stop a
-// script that has already written. So a script that must work on a full Redis first makes a write that
-// takes none, even if it changes nothing: allow_when_full deletes a field that no hash has,
+// script that has already written. So a script that must work on a full Redis first makes a write
+// that takes none, even if it changes nothing: allow_when_full deletes a field that no hash has,
 // publish_change trims the stream.
 const changeLib = `
 local function initialized()
@@ -53,15 +53,15 @@ type Change struct {
 	Value  string   // which key or webhook
 	More   []string // further Redis keys of the script; not in a Cluster
 
-	// Unpublished tells people what it means that the record was changed, but running processes were
-	// not told, and what to do about it.
+	// Unpublished tells people what it means that the record was changed, but running processes
+	// were not told, and what to do about it.
 	Unpublished string
 }
 
-// RunAndPublish runs a script that changes a record, and publishes the change: within the script, or
-// in a Cluster as a step of its own after it. A script that changed nothing replies false, which is
-// redis.Nil here, and is not published. If only the publication failed, the error is a refusal with
-// the code change_not_announced, and the record is changed.
+// RunAndPublish runs a script that changes a record, and publishes the change: within the script,
+// or in a Cluster as a step of its own after it. A script that changed nothing replies false, which
+// is redis.Nil here, and is not published. If only the publication failed, the error is a refusal
+// with the code change_not_announced, and the record is changed.
 func (s *Store) RunAndPublish(ctx context.Context, script *redis.Script, c Change, args ...any) (any, error) {
 	keys := []string{c.Record}
 	if !s.cluster {

@@ -34,8 +34,9 @@ func hangUp(t *testing.T, admins []*redis.Client) {
 	}
 }
 
-// both uses the two clients of a store, and returns the first error. Of a Cluster every shard is used. That a connection was hung up shows
-// over TLS only when it is used: then the next one is taken.
+// both uses the two clients of a store, and returns the first error. Of a Cluster every shard is
+// used. That a connection was hung up shows over TLS only when it is used: then the next one is
+// taken.
 func both(t *testing.T, st *store.Store) error {
 	t.Helper()
 	for _, c := range []redis.UniversalClient{st.Client(), st.BlockingClient()} {

@@ -1,6 +1,7 @@
 package store
 
-// This file is about error replies of Redis: their text for operators, and what they say about Redis.
+// This file is about error replies of Redis: their text for operators, and what they say about
+// Redis.
 
 import (
 	"errors"
@@ -10,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// scriptPlace matches what Redis adds to the error of a command inside a script: the hash of the script
-// and the line. It means nothing to an operator.
+// scriptPlace matches what Redis adds to the error of a command inside a script: the hash of the
+// script and the line. It means nothing to an operator.
 var scriptPlace = regexp.MustCompile(
 	` script: [0-9a-f]{40}, on @\w+:\d+\.?$|^ERR Error running script \(call to \w+\): @\w+:\s*\d+: (@\w+:\s*\d+: )?-?`)
 
@@ -30,8 +31,8 @@ var advice = map[string]string{
 	"NOPERM":      "grant the right to the user of the redis URL",
 }
 
-// errorReply is an error reply with the text that operators read: the reply of Redis, without the place
-// in a script, and what to do about it.
+// errorReply is an error reply with the text that operators read: the reply of Redis, without the
+// place in a script, and what to do about it.
 type errorReply struct {
 	text  string
 	reply error
@@ -79,8 +80,8 @@ func refusesWrites(err error) bool {
 	return false
 }
 
-// Problem says in a few words what an error means for the work with Redis, for /readyz; nothing if err
-// is nil.
+// Problem says in a few words what an error means for the work with Redis, for /readyz; nothing if
+// err is nil.
 func Problem(err error) string {
 	switch {
 	case err == nil:
@@ -98,8 +99,8 @@ func Problem(err error) string {
 	return "no answer: " + err.Error()
 }
 
-// replyText returns the text of the error reply in err, without what was wrapped around it, or nothing
-// if Redis did not reply.
+// replyText returns the text of the error reply in err, without what was wrapped around it, or
+// nothing if Redis did not reply.
 func replyText(err error) string {
 	if reply, ok := errors.AsType[redis.Error](err); ok {
 		return reply.Error()

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// EmbeddedWord is the value that means the embedded server (specification.md, section 4). It is never a
-// default of the binary.
+// EmbeddedWord is the value that means the embedded server (specification.md, section 4). It is
+// never a default of the binary.
 const EmbeddedWord = "embedded"
 
 // EmbeddedAddr is where the embedded server listens unless TENZO_EMBEDDED_ADDR moves it.
@@ -24,10 +24,10 @@ func EmbeddedURL() string {
 	return "redis://" + addr
 }
 
-// ResolveURL returns the Redis URL that an operator's value means: `@file` is the content of that file,
-// `embedded` the address of the embedded server, and nothing is $TENZO_REDIS_URL (which may be either of
-// these) or else the address of the embedded server (specification.md, section 9). It reads the file
-// and the environment and dials nothing. Its errors never show the value.
+// ResolveURL returns the Redis URL that an operator's value means: `@file` is the content of that
+// file, `embedded` the address of the embedded server, and nothing is $TENZO_REDIS_URL (which may
+// be either of these) or else the address of the embedded server (specification.md, section 9). It
+// reads the file and the environment and dials nothing. Its errors never show the value.
 func ResolveURL(value string) (string, error) {
 	if value == "" {
 		value = os.Getenv("TENZO_REDIS_URL")
@@ -48,9 +48,9 @@ func ResolveURL(value string) (string, error) {
 	return value, nil
 }
 
-// LiteralPassword reports whether a Redis URL contains a literal password. Placeholders in braces, such
-// as `{env.PASSWORD}`, are not literal. It checks the text as it was written, before placeholders are
-// replaced, even if it is not a URL yet.
+// LiteralPassword reports whether a Redis URL contains a literal password. Placeholders in braces,
+// such as `{env.PASSWORD}`, are not literal. It checks the text as it was written, before
+// placeholders are replaced, even if it is not a URL yet.
 func LiteralPassword(raw string) bool {
 	raw = withoutPlaceholders(raw)
 	_, rest, found := strings.Cut(raw, "://")

@@ -1,7 +1,7 @@
 package store
 
-// This file finds out whether a server is a primary. A replica counts as a server that gives no answer:
-// its data may be older than a revocation, and it accepts no writes.
+// This file finds out whether a server is a primary. A replica counts as a server that gives no
+// answer: its data may be older than a revocation, and it accepts no writes.
 
 import (
 	"context"

@@ -11,12 +11,12 @@ import (
 	"os"
 )
 
-// tlsFiles are the files that a rediss:// URL names; "" is none. They are read again for each connection:
-// certificates are renewed while the process runs, often every few hours.
+// tlsFiles are the files that a rediss:// URL names; "" is none. They are read again for each
+// connection: certificates are renewed while the process runs, often every few hours.
 type tlsFiles struct{ ca, cert, key string }
 
-// newTLSFiles returns nil for plain connections. It reads the files once, so that an error in them shows
-// when the URL is set.
+// newTLSFiles returns nil for plain connections. It reads the files once, so that an error in them
+// shows when the URL is set.
 func newTLSFiles(u *url.URL, q url.Values) (*tlsFiles, error) {
 	f := &tlsFiles{ca: q.Get("ca_file"), cert: q.Get("cert_file"), key: q.Get("key_file")}
 	if u.Scheme != "rediss" {
@@ -34,8 +34,8 @@ func newTLSFiles(u *url.URL, q url.Values) (*tlsFiles, error) {
 	return f, nil
 }
 
-// read returns the configuration for one connection to a server of that name. Its errors name files and
-// never show their content.
+// read returns the configuration for one connection to a server of that name. Its errors name files
+// and never show their content.
 func (f *tlsFiles) read(server string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: server}
 	if f.ca != "" {

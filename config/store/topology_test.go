@@ -40,7 +40,8 @@ func ctx(t *testing.T) context.Context {
 	return c
 }
 
-// limited are the arguments of a server with the user that the specification says suffices, and no other.
+// limited are the arguments of a server with the user that the specification says suffices, and no
+// other.
 func limited() []string {
 	return strings.Fields("--user default off --user tenzo on >pw ~tenzo:* ~{tenzo:* +@all -@admin -@dangerous +info")
 }
@@ -173,7 +174,8 @@ func TestTLSWithClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := open(t, store.Options{URL: withCert})
-	if err := second.Initialized(ctx(t)); !errors.Is(err, store.ErrNotInitialized) { // exercise left another version
+	// Exercise left another version.
+	if err := second.Initialized(ctx(t)); !errors.Is(err, store.ErrNotInitialized) {
 		t.Errorf("with a certificate: %v", err)
 	}
 	without := open(t, store.Options{URL: r.URL()})

@@ -1,8 +1,8 @@
 package store
 
-// This file turns a URL into the options of go-redis, and refuses parameters that would break the rest of
-// this code. No error repeats a part of the URL that could be a password. So errors of net/url and
-// go-redis are left out: both quote the text they could not read.
+// This file turns a URL into the options of go-redis, and refuses parameters that would break the
+// rest of this code. No error repeats a part of the URL that could be a password. So errors of
+// net/url and go-redis are left out: both quote the text they could not read.
 
 import (
 	"errors"
@@ -27,8 +27,8 @@ const (
 	cluster
 )
 
-// target is the Redis that a URL names: its shape, the options of go-redis for that shape, and how its
-// servers are trusted.
+// target is the Redis that a URL names: its shape, the options of go-redis for that shape, and how
+// its servers are trusted.
 type target struct {
 	shape    shape
 	single   *redis.Options
@@ -39,8 +39,8 @@ type target struct {
 	name     string // its address, without secrets
 }
 
-// The types of parameters. Only the parameters below are known: ours, and those of go-redis that this
-// code does not depend on, as the specification promises.
+// The types of parameters. Only the parameters below are known: ours, and those of go-redis that
+// this code does not depend on, as the specification promises.
 const (
 	anyText  = "text"
 	number   = "a number"
@@ -96,8 +96,8 @@ const (
 	setsWaits     = "retries and time-outs are set by this program, which depends on them"
 )
 
-// parseTarget reads a URL. It reads the files that the URL names, to check them; they are read again for
-// each connection. It dials nothing.
+// parseTarget reads a URL. It reads the files that the URL names, to check them; they are read
+// again for each connection. It dials nothing.
 func parseTarget(raw string) (*target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -111,7 +111,8 @@ func parseTarget(raw string) (*target, error) {
 		return nil, errors.New("the redis URL has a scheme that is not known: it begins with redis://, rediss:// or unix://")
 	}
 	if u.Fragment != "" || !strings.HasPrefix(raw[len(u.Scheme):], "://") {
-		return nil, errors.New("the redis URL cannot be read: percent-encode # in its password, and write // after the scheme")
+		return nil, errors.New("the redis URL cannot be read: " +
+			"percent-encode # in its password, and write // after the scheme")
 	}
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -138,7 +139,8 @@ func parseTarget(raw string) (*target, error) {
 	if t.unix && t.shape != single {
 		return nil, errors.New("the redis URL names a unix socket, which is neither a Sentinel nor a Cluster")
 	}
-	if t.unix && (u.Path == "" || u.Host != "" || strings.Contains(u.Path, "@")) { // an @ there ends a password that contains a slash
+	// An @ there ends a password that contains a slash.
+	if t.unix && (u.Path == "" || u.Host != "" || strings.Contains(u.Path, "@")) {
 		return nil, errors.New("the redis URL names no socket: it looks like unix:///run/redis/redis.sock")
 	}
 	if t.tls, err = newTLSFiles(u, q); err != nil {
@@ -197,7 +199,8 @@ func checkParams(t *target, q url.Values) error {
 			return fmt.Errorf("the redis URL must not set %s: it means nothing to this kind of Redis", name)
 		}
 		for _, v := range q[name] {
-			if !validValue(kind, v) && (name != "pipeline_pool_size" || v != "-1") { // -1: no pool of its own for pipelines
+			// -1: no pool of its own for pipelines.
+			if !validValue(kind, v) && (name != "pipeline_pool_size" || v != "-1") {
 				return fmt.Errorf("the redis URL sets %s to something that is not %s", name, kind)
 			}
 		}

@@ -1,6 +1,7 @@
 package webhook
 
-// This file is about the secret of a webhook: which secrets are allowed, and that nothing shows one.
+// This file is about the secret of a webhook: which secrets are allowed, and that nothing shows
+// one.
 
 import (
 	"crypto/rand"
@@ -21,8 +22,9 @@ const StandardSecretPrefix = "whsec_"
 const (
 	maxSecret = 512 // bytes
 	// Secrets of the Standard Webhooks have 24 to 64 bytes (spec/standard-webhooks.md, "Signature
-	// scheme"). A whsec_ secret of another length, or one that is not base64, was most likely cut short
-	// when it was copied, and libraries of receivers may refuse it. Other secrets have no prefix.
+	// scheme"). A whsec_ secret of another length, or one that is not base64, was most likely cut
+	// short when it was copied, and libraries of receivers may refuse it. Other secrets have no
+	// prefix.
 	minStandardSecret = 24
 	maxStandardSecret = 64
 	generatedSecret   = 32
@@ -30,8 +32,8 @@ const (
 
 const redacted = "[redacted]"
 
-// Secret is the secret of a webhook. It prints, logs and marshals as "[redacted]"; only Reveal returns
-// it.
+// Secret is the secret of a webhook. It prints, logs and marshals as "[redacted]"; only Reveal
+// returns it.
 type Secret struct{ value string }
 
 // NewSecret wraps a secret.

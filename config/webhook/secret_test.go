@@ -55,7 +55,8 @@ func TestSecretRules(t *testing.T) {
 	}
 	for s, ok := range map[string]bool{
 		"x": true, "correct horse battery staple": true, "pässword": true, strings.Repeat("x", 512): true, "WHSEC_x": true,
-		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw": true, // of the specification's own example: 24 bytes
+		// Of the specification's own example: 24 bytes.
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw": true,
 		strings.Repeat("x", 513):                 false, " x": false, "x\n": false, "a\nb": false, "a\x00b": false, "a\xff": false,
 		"whsec_": false, "whsec_!": false, "whsec_c2hvcnQ=": false, "whsec_" + strings.Repeat("AAAA", 22): false, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS": false,
 	} {

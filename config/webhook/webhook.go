@@ -1,5 +1,5 @@
-// Package webhook reads, changes and deletes the webhooks of organizations. Command, HTTP API and page
-// all call its Service, so that each rule is written once.
+// Package webhook reads, changes and deletes the webhooks of organizations. Command, HTTP API and
+// page all call its Service, so that each rule is written once.
 package webhook
 
 import (
@@ -52,8 +52,8 @@ func (s *Service) Get(ctx context.Context, org string) (Webhook, error) {
 	return Webhook{}, ErrNotFound
 }
 
-// setScript changes a webhook in one step and replies with its fields, on a full Redis too, so that a
-// webhook can be switched off there. It replies false if the store is not initialized, or if the
+// setScript changes a webhook in one step and replies with its fields, on a full Redis too, so that
+// a webhook can be switched off there. It replies false if the store is not initialized, or if the
 // webhook must exist and does not.
 //
 // Further ARGV: 5 whether it must exist (1 or 0), 6 now, 7 to 9 the names of the fields created_at,
@@ -72,8 +72,8 @@ redis.call('HSET', KEYS[1], ARGV[8], ARGV[6])
 publish_change()
 return redis.call('HGETALL', KEYS[1])`)
 
-// Set creates or changes the webhook of org. With mustExist (PATCH, enable, disable), a missing webhook
-// is ErrNotFound. Without it (PUT, webhook set), the URL is required.
+// Set creates or changes the webhook of org. With mustExist (PATCH, enable, disable), a missing
+// webhook is ErrNotFound. Without it (PUT, webhook set), the URL is required.
 func (s *Service) Set(ctx context.Context, org string, c Change, mustExist bool) (Webhook, error) {
 	fields, err := s.check(org, c, mustExist)
 	if err != nil {
@@ -167,8 +167,8 @@ func (s *Service) change(org, unpublished string) store.Change {
 	}
 }
 
-// notFound returns ErrNotFound, or store.ErrNotInitialized: in a store without its marker every webhook
-// seems missing.
+// notFound returns ErrNotFound, or store.ErrNotInitialized: in a store without its marker every
+// webhook seems missing.
 func (s *Service) notFound(ctx context.Context) error {
 	if err := s.store.Initialized(ctx); err != nil {
 		return err

@@ -138,8 +138,8 @@ func orgIndexMember(org, entry string) string {
 	return fmt.Sprintf("%s/%013s-%020s", org, ms, seq)
 }
 
-// parseOrgIndexMember is the reverse of orgIndexMember. ok is false for a member that only a foreign
-// client can have added.
+// parseOrgIndexMember is the reverse of orgIndexMember. ok is false for a member that only a
+// foreign client can have added.
 func parseOrgIndexMember(member string) (org, entry string, ok bool) {
 	org, padded, _ := strings.Cut(member, "/")
 	ms, seq, _ := strings.Cut(padded, "-")

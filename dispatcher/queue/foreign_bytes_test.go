@@ -52,8 +52,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// What foreign clients write into the indexes, the dead letters, the delivery log and the progress of
-// events stops nothing, and the events that are ours are found and moved.
+// What foreign clients write into the indexes, the dead letters, the delivery log and the progress
+// of events stops nothing, and the events that are ours are found and moved.
 func TestForeignWrites(t *testing.T) {
 	e := newEnv(t, harness.StartRedis(t).URL(), Options{})
 	p := e.process()

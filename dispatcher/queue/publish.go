@@ -63,9 +63,9 @@ const (
 	WarningWebhookInactive   = "webhook_inactive"
 )
 
-// Warnings returns why e may not be delivered as things are now, for whoever published it: a mistyped
-// event or organization is no error, since dispatchers may know the event and the webhook may yet
-// come. A webhook that cannot be read gives no warning.
+// Warnings returns why e may not be delivered as things are now, for whoever published it: a
+// mistyped event or organization is no error, since dispatchers may know the event and the webhook
+// may yet come. A webhook that cannot be read gives no warning.
 func (q *Queue) Warnings(ctx context.Context, e Event) (warnings []Warning) {
 	if !slices.Contains(payload.Events(), e.Name) {
 		warnings = append(warnings, Warning{WarningUndocumentedEvent, fmt.Sprintf(

@@ -159,7 +159,8 @@ func (w *world) checkKeys() {
 			refused[at] = r.end
 		}
 	}
-	late := map[int]time.Duration{} // by gateway, the end of the latest read that waited its whole second
+	// By gateway, the end of the latest read that waited its whole second.
+	late := map[int]time.Duration{}
 	for _, r := range requests {
 		k := r.key
 		revoking, revoked := time.Duration(k.revoking.Load()), time.Duration(k.revoked.Load())

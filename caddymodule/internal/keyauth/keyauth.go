@@ -65,8 +65,8 @@ type Verdict struct {
 	Subject *Subject // what is known of the key of a refused request; nil if it has none
 }
 
-// Subject identifies the key of a refused request, for logs: by its id and organization if the key is
-// known, else by its hint.
+// Subject identifies the key of a refused request, for logs: by its id and organization if the key
+// is known, else by its hint.
 type Subject struct {
 	KeyID string
 	OrgID string

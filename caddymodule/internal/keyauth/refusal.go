@@ -128,8 +128,9 @@ var (
 	}
 )
 
-// RefuseMisplaced returns the refusal of a request without credentials that carries a key elsewhere.
-// The place completes "a key was seen in", in visible ASCII without quotes and backslashes.
+// RefuseMisplaced returns the refusal of a request without credentials that carries a key
+// elsewhere. The place completes "a key was seen in", in visible ASCII without quotes and
+// backslashes.
 func RefuseMisplaced(place string) *Refusal {
 	return unauthorized(codeMissing, challengeBare, "A key was seen in "+place+", where it does not count and others may log it. "+
 		"Send the header Authorization: Bearer tenzo_pk_... instead, and replace that key.")

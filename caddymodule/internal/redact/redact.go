@@ -1,8 +1,8 @@
 // Package redact finds API keys in text that is not theirs to stand in, such as URLs and log lines,
 // and cuts them to their hints.
 //
-// What looks like a whole key is the prefix of keys followed by at least as many of their characters
-// as the shortest key has. Each character may be percent-encoded, as in a URL.
+// What looks like a whole key is the prefix of keys followed by at least as many of their
+// characters as the shortest key has. Each character may be percent-encoded, as in a URL.
 package redact
 
 import (
@@ -87,7 +87,8 @@ func Hint(s string) string {
 
 // find returns the first text in p, from at on, that begins with the prefix of keys.
 func find(p []byte, at int) (found, bool) {
-	// Few texts hold a key, so those without the plain prefix or a percent sign are told apart fast.
+	// Few texts hold a key, so those without the plain prefix or a percent sign are told apart
+	// fast.
 	encoded := bytes.IndexByte(p[at:], '%') >= 0
 	for at < len(p) {
 		if encoded {

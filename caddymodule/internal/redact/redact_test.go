@@ -27,7 +27,7 @@ func TestBytes(t *testing.T) {
 		"?k=tenzo%5Fpk%5f0123456789abcdefghijWXYZ": "?k=tenzo_pk_...WXYZ",
 		"?k=" + escaped.String() + "&x":            "?k=tenzo_pk_...WXYZ&x",
 		`{"uri":"/?k=` + key + `","x":1}`:          `{"uri":"/?k=tenzo_pk_...WXYZ","x":1}`,
-		"tenzo_pk_0123456789abcde":                 "tenzo_pk_0123456789abcde", // 15: not a whole key
+		"tenzo_pk_0123456789abcde":                 "tenzo_pk_0123456789abcde", // 15 is short
 		"tenzo_pk_" + strings.Repeat("a", 500):     "tenzo_pk_...aaaa",
 		"tenzo_pk_...WXYZ":                         "tenzo_pk_...WXYZ",
 		"xtenzo_pk_tenzo_pk_0123456789abcdef":      "xtenzo_pk_...cdef",

@@ -12,8 +12,8 @@ const letIn = `sum(rate(tenzo_auth_requests_total{@, result="allowed"}[$__rate_i
 
 // outer selects the routes of sites: all but those of scrapes and probes. Caddy counts a request in
 // each route of the server that it passes, under the name of the route's first handler: subroute on
-// a site with a host name, on one without the first directive. The outermost route has all requests,
-// hence max.
+// a site with a host name, on one without the first directive. The outermost route has all
+// requests, hence max.
 const outer = `handler!~"metrics|tenzo_health"`
 
 // responses returns the rates of Caddy's responses.

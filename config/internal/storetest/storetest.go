@@ -35,8 +35,9 @@ func Context(t *testing.T) context.Context {
 	return c
 }
 
-// OnEveryKind runs a test on each kind of Redis on which the services behave differently: one server with
-// the limited user, a Cluster, and the embedded server. The store holds nothing but its marker.
+// OnEveryKind runs a test on each kind of Redis on which the services behave differently: one
+// server with the limited user, a Cluster, and the embedded server. The store holds nothing but its
+// marker.
 func OnEveryKind(t *testing.T, test func(t *testing.T, st *store.Store)) {
 	t.Run("limited user", func(t *testing.T) {
 		r := harness.StartRedis(t, strings.Fields("--user default off --user tenzo on >pw ~tenzo:* ~{tenzo:* +@all -@admin -@dangerous +info")...)
