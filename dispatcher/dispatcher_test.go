@@ -184,8 +184,8 @@ func (e *env) dispatchOn(st *store.Store, n sender, change func(*Options)) (*Dis
 		e.t.Fatal(err)
 	}
 	d.sender, d.projector = n, passes{}
-	if wrap, real := e.wrap, d.newProcess; wrap != nil {
-		d.newProcess = func() process { return wrap(real()) }
+	if wrap, register := e.wrap, d.newProcess; wrap != nil {
+		d.newProcess = func() process { return wrap(register()) }
 	}
 	wg.Go(func() { d.Run(context.Background()) })
 	var once sync.Once

@@ -438,8 +438,8 @@ func TestShutdownWithoutRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.sender, d.projector = m.endpoints, passes{}
-	real := d.newProcess
-	d.newProcess = func() process { return m.wrap(real()) }
+	register := d.newProcess
+	d.newProcess = func() process { return m.wrap(register()) }
 	m.endpoints.set("good", hangs(30*time.Second))
 	m.publishEach(5)
 	go d.Run(context.Background())

@@ -18,7 +18,7 @@ import (
 //	retryNow    StepRecordFailure  record_failure.lua  held; the attempt is made again
 //	retryLater  StepReschedule     record_failure.lua  retry
 //	parked      StepPark           park.lua            parked:<org>
-//	abandoned   none               none                held, until requeue.lua (reconcile),
+//	abandoned   -                  -                   held, until requeue.lua (reconcile),
 //	                                                   release.lua (shutdown) or recover.lua
 //	                                                   (another process) moves it to retry
 //

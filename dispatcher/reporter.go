@@ -173,9 +173,9 @@ func (r *reporter) logDue() {
 func (r *reporter) logRest() {
 	for _, d := range []*digest{r.dead, r.skips} {
 		r.mu.Lock()
-		l, any := d.rest()
+		l, found := d.rest()
 		r.mu.Unlock()
-		if any {
+		if found {
 			r.write(l)
 		}
 	}

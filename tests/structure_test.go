@@ -1,4 +1,4 @@
-// Package tests tests tenzo-gateway from outside: the built binary, in processes of its own,
+// Package tests drives tenzo-gateway from outside: the built binary, in processes of its own,
 // against real redis-server, real receivers and injected faults. What one package can show alone is
 // tested in that package.
 package tests
@@ -252,7 +252,7 @@ func files(t *testing.T, ending string) []string {
 		if d.IsDir() && (d.Name() == ".git" || d.Name() == ".cache" || d.Name() == "node_modules" || d.Name() == "bin") {
 			return filepath.SkipDir
 		}
-		if d.Type().IsRegular() && strings.HasSuffix(path, ending) {
+		if d.Type().IsRegular() && d.Name() != ".git" && strings.HasSuffix(path, ending) {
 			rel, err := filepath.Rel(root, path)
 			if err != nil {
 				return err

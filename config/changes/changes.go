@@ -7,12 +7,12 @@
 // exists. Invariants:
 //
 //   - While P is in the stream, no entry after P can have been trimmed, because trimming starts at
-//     the oldest entry. A reply that still has P proves that every change up to the moment the pipeline
-//     was sent has been delivered. ProvenAt is that moment.
+//     the oldest entry. A reply that still has P proves that every change up to the moment the
+//     pipeline was sent has been delivered. ProvenAt is that moment.
 //   - If P is gone (trimmed, deleted, stream recreated, another server), changes may have been
-//     missed. The follower then calls Gap, after it has set a new position, so that later entries are
-//     delivered. An empty stream has no P and proves nothing: its first entry is a Gap, and so is a
-//     reconnect to it.
+//     missed. The follower then calls Gap, after it has set a new position, so that later entries
+//     are delivered. An empty stream has no P and proves nothing: its first entry is a Gap, and so
+//     is a reconnect to it.
 //   - A connection answers at least once a second, or is given up after readDeadline: Redis bounds
 //     the XREAD, and our own clock bounds a connection that stays silent. The first poll after a
 //     reconnect does not wait; it catches up from P.

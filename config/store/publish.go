@@ -16,8 +16,8 @@ import (
 // changeLib is placed before each script that changes a record and publishes the change.
 //
 // KEYS: record[, changes, schema[, further keys]]; in a Cluster the record alone, since a script
-// there may not touch keys in different slots. ARGV: cap of the changes stream, field and value of the
-// change, schema version, then the arguments of the script itself.
+// there may not touch keys in different slots. ARGV: cap of the changes stream, field and value of
+// the change, schema version, then the arguments of the script itself.
 //
 // A Redis at maxmemory refuses a script whose first write could take memory, and does not stop a
 // script that has already written. So a script that must work on a full Redis first makes a write

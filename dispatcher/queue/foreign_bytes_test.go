@@ -14,8 +14,10 @@ import (
 // FuzzParse feeds foreign bytes to everything that parses what Redis returns: no panic, and nothing
 // invented.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"", "1-0", "0-0", "-", "acme/0000000000001-00000000000000000000", "a/b/1-0", "//", "x", "NaN", "1e400", "-1",
-		"99999999999999999999", "18446744073709551616", "2027-01-01T00:00:00.000Z", "\xff\x00/", "9223372036854775807"} {
+	for _, s := range []string{
+		"", "1-0", "0-0", "-", "acme/0000000000001-00000000000000000000", "a/b/1-0", "//", "x", "NaN", "1e400", "-1",
+		"99999999999999999999", "18446744073709551616", "2027-01-01T00:00:00.000Z", "\xff\x00/", "9223372036854775807",
+	} {
 		f.Add(s, "acme")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {

@@ -64,7 +64,7 @@ func (w *world) checkUsage() {
 				n, err = 0, nil
 			}
 			if err == nil && (n > high[k] || exact && n < low[k]) {
-				err = fmt.Errorf("Redis counts %d uses; clients saw %d, and %d perhaps", n, low[k], high[k]-low[k])
+				err = fmt.Errorf("redis counts %d uses; clients saw %d, and %d perhaps", n, low[k], high[k]-low[k])
 			}
 			return err
 		})

@@ -83,8 +83,8 @@ func noOtherTimes(t *testing.T, form reflect.Type) {
 			t.Error("a time.Time in JSON has a form of its own")
 			return
 		}
-		for i := range form.NumField() {
-			noOtherTimes(t, form.Field(i).Type)
+		for field := range form.Fields() {
+			noOtherTimes(t, field.Type)
 		}
 	}
 }
