@@ -180,7 +180,7 @@ func TestWebhookFromPageToReceiver(t *testing.T) {
 	if last.Header.Get("Webhook-Id") != "note-42" || last.Header.Get("X-Webhook-Signature") != sign(last.Body, secret) {
 		t.Errorf("redelivered as %v", last.Header)
 	}
-	b.see("Nothing was left undelivered")
+	b.see("No undelivered events.")
 	b.see("204")
 	if strings.Contains(g.Log().String(), secret) {
 		t.Error("the secret is in the log")

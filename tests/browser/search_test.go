@@ -26,9 +26,9 @@ func TestSearchKeys(t *testing.T) {
 	revoked := s.key("Contractor", map[string]string{store.KeyRevokedAt: time.Now().UTC().Format(time.RFC3339)}, 0, time.Time{})
 	b.find("searchbox", "Search API keys")
 	b.await("document.querySelectorAll('#keys tbody tr').length === 100")
-	b.fill("searchbox", "Search API keys", "integration 03") // not among the newest 100
+	b.fill("searchbox", "Search API keys", "integration 30") // not among the newest 100
 	b.await("document.querySelectorAll('#keys tbody tr').length === 1")
-	b.see("Integration 03")
+	b.see("Integration 30")
 	b.state("keys-search")
 	b.fill("searchbox", "Search API keys", "REVOKED contr")
 	b.await("document.querySelectorAll('#keys tbody tr').length === 1")

@@ -67,6 +67,13 @@ const columns = [
   },
 ];
 
+// matches reports whether a word, in lower case, is in the name or the status of a key, ends its
+// hint, or is its id. A part of an id is random text, and would match by chance.
+function matches(key, word) {
+  const [name, status, hint, id] = [key.name, states[stateOf(key)][1], key.hint, key.id].map((s) => s.toLowerCase());
+  return word === "" || name.includes(word) || status.includes(word) || hint.endsWith(word) || id === word;
+}
+
 let list;
 
 function revoke(key) {
@@ -92,7 +99,7 @@ export function startKeys() {
     columns,
     id: (k) => k.id,
     nothing: empty("key", "No API keys yet", "Click Generate New Key to create your first one. You will see its usage here."),
-    search: { label: "Search API keys", from: 20, text: (k) => `${k.name} ${k.hint} ${k.id} ${states[stateOf(k)][1]}`, none: "No API key matches." },
+    search: { label: "Search API keys", from: 20, matches, none: "No API key matches." },
   });
   startGenerate(list.refresh);
   return list.refresh;

@@ -11,7 +11,8 @@ const pageLimit = 1000; // items of one page of the API
 // makeList shows the newest items of a path in box: the first ones, and twice as many with each
 // “Show more”. columns are {title, cell(item, row)}; zoned ones name the time zone in the head. id
 // returns an item's identity. nothing replaces an empty list. With search, {label, from,
-// text(item), none}, a list of at least `from` items has a search field, which searches all items.
+// matches(item, word), none}, a list of at least `from` items has a search field, which searches all
+// items for each word, in lower case.
 export function makeList({ box, path, caption, columns, id, nothing, first = 100, bars = 3, onItems = () => {}, search = null }) {
   const rows = new Map();
   const body = h("tbody", { role: "rowgroup" });
@@ -45,7 +46,7 @@ export function makeList({ box, path, caption, columns, id, nothing, first = 100
   function render(all, next) {
     onItems(all, Boolean(next));
     const words = wanted().split(/\s+/);
-    const items = search ? all.filter((item) => words.every((word) => search.text(item).toLowerCase().includes(word))) : all;
+    const items = search ? all.filter((item) => words.every((word) => search.matches(item, word))) : all;
     if (search) {
       show(finder, wanted() !== "" || all.length >= search.from);
       show(none, all.length > 0 && !items.length);
