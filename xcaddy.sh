@@ -52,8 +52,8 @@ build() {
 	local caddy
 	caddy=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
 	# The version v0.0.0 exists nowhere. Because it is named, and this folder replaces every version,
-	# Go asks no server which versions of this module there are. The build flags replace xcaddy's
-	# own, which are the same without the version.
+	# the build succeeds whatever a module proxy answers about this module, a refusal included. The
+	# build flags replace xcaddy's own, which are the same without the version.
 	XCADDY_GO_BUILD_FLAGS="-trimpath -tags $tags -ldflags '$ldflags'" \
 		xcaddy build "$caddy" --with "$module@v0.0.0" --replace "$module=$PWD" --output "$binary" "$@"
 }
