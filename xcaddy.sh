@@ -51,9 +51,9 @@ build() {
 		fail "xcaddy is missing, and needed for: $* (go install github.com/caddyserver/xcaddy/cmd/xcaddy@v0.4.5)"
 	local caddy
 	caddy=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
-	# The version v0.0.0 exists nowhere. Because it is named, and this folder replaces every version,
-	# the build succeeds whatever a module proxy answers about this module, a refusal included. The
-	# build flags replace xcaddy's own, which are the same without the version.
+	# The version v0.0.0 exists nowhere. Because it is named, and this folder replaces every
+	# version, the build succeeds whatever a module proxy answers about this module, a refusal
+	# included. The build flags replace xcaddy's own, which are the same without the version.
 	XCADDY_GO_BUILD_FLAGS="-trimpath -tags $tags -ldflags '$ldflags'" \
 		xcaddy build "$caddy" --with "$module@v0.0.0" --replace "$module=$PWD" --output "$binary" "$@"
 }
