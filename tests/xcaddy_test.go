@@ -138,6 +138,10 @@ func TestXcaddyWithPlugin(t *testing.T) {
 	}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/github.com/tenzo-ai/") {
+			// Go looks for the version that xcaddy requires, and for no other.
+			if !strings.HasSuffix(r.URL.Path, "/@v/v0.0.0.info") {
+				t.Errorf("the module proxy was asked for %s", r.URL.Path)
+			}
 			http.Error(w, "not allowed", http.StatusForbidden)
 			return
 		}
